@@ -1,0 +1,226 @@
+package lane
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/millrace/millrace/stream"
+)
+
+// heldBytes bounds the raw batches that wait for a batch to fill up: at 8,192 rows of 1 KiB a batch is full before.
+const heldBytes = 16 << 20
+
+// filler moves records through the chain into the open transaction (W0). All its memory is reused.
+type filler struct {
+	h     *hold
+	dec   stream.Decoder
+	steps []stage
+	batch *stream.Batch
+	held  []*stream.RawBatch // behind the rows of batch
+	bytes int64
+	dead  *deadLetters
+
+	ctx context.Context //nolint:containedctx // of the call that is running: stream.Emit has no room for one
+}
+
+// stage is the chain from one step on: the sinks that hang here, and the step that follows.
+type stage struct {
+	sinks []int // indices into Pipeline.Sinks
+	step  stream.Step
+	name  string
+	emit  stream.Emit // to the next stage
+	seen  int64       // rows of this batch that came out of the step
+}
+
+func newFiller(h *hold) (*filler, error) {
+	f := &filler{h: h, steps: make([]stage, len(h.w.p.Steps)+1)}
+	var err error
+	if f.dec, err = h.w.p.NewDecoder(); err != nil {
+		return nil, fmt.Errorf("decoder: %w", err)
+	}
+	for i, s := range h.w.p.Steps {
+		if f.steps[i].step, err = s.New(); err != nil {
+			return nil, fmt.Errorf("step %s: %w", s.Name, err)
+		}
+		f.steps[i].name = s.Name
+		f.steps[i].emit = func(_ int, b *stream.Batch) error {
+			f.steps[i].seen += int64(len(b.Sel))
+			return f.pass(i+1, b)
+		}
+	}
+	for i, s := range h.w.p.Sinks {
+		f.steps[s.After].sinks = append(f.steps[s.After].sinks, i)
+	}
+	f.batch = stream.NewBatch(f.dec.Schema())
+	f.dead = newDeadLetters(h.w.p, int64(h.w.p.RawLimit))
+	return f, nil
+}
+
+// raw takes a raw batch: its records fill the batch, which moves on when it is full or nothing more is about to come.
+func (f *filler) raw(ctx context.Context, raw *stream.RawBatch) error {
+	h := f.h
+	b := h.at[raw.Partition]
+	if b == nil || b.Position != raw.From {
+		raw.Release()
+		at := stream.Position("nowhere")
+		if b != nil {
+			at = b.Position
+		}
+		return fmt.Errorf("lane %s: the reader delivered %s from %s, but it was at %s: %w", h.r.id, raw.Partition, raw.From, at, stream.ErrUnavailable)
+	}
+	if h.txn == nil {
+		if raw.To == raw.From {
+			raw.Release()
+			return nil
+		}
+		h.txn = newTxn(h, time.Now())
+	}
+	b.Position = raw.To
+	if raw.LeaderEpoch >= 0 {
+		b.LeaderEpoch = raw.LeaderEpoch
+	}
+	h.txn.note(b, raw)
+	f.h.r.mu.Lock()
+	f.h.r.tot.Read += int64(len(raw.Records))
+	if raw.Lag >= 0 {
+		f.h.r.st.Lag = raw.Lag
+	}
+	f.h.r.mu.Unlock()
+	if len(raw.Records) == 0 {
+		atEnd := raw.AtEnd
+		raw.Release()
+		if atEnd {
+			return f.flush(ctx)
+		}
+		return nil
+	}
+	f.held = append(f.held, raw)
+	f.bytes += raw.Bytes
+	for from := 0; from < len(raw.Records); {
+		next, err := f.dec.Decode(raw, from, f.batch)
+		if err != nil {
+			return fmt.Errorf("decode %s: %w", raw.Partition, err)
+		}
+		full := next < len(raw.Records)
+		from = next
+		if full {
+			if err := f.move(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if raw.AtEnd || f.bytes >= heldBytes {
+		return f.flush(ctx)
+	}
+	return nil
+}
+
+// flush moves a batch that is not full, so that nothing waits for more to come.
+func (f *filler) flush(ctx context.Context) error {
+	err := f.move(ctx)
+	for _, r := range f.held {
+		r.Release()
+	}
+	clear(f.held)
+	f.held, f.bytes = f.held[:0], 0
+	return err
+}
+
+// move takes the batch through the chain and empties it. Raw batches that are decoded whole go back to the reader.
+func (f *filler) move(ctx context.Context) error {
+	b, t := f.batch, f.h.txn
+	if t == nil || b.Rows == 0 && len(b.Raw.Bad) == 0 && b.Raw.Skipped == 0 {
+		return nil
+	}
+	f.ctx = ctx
+	b.SelectAll()
+	b.Time = t.time
+	t.rows += int64(b.Rows)
+	t.counts.Skipped += b.Raw.Skipped
+	t.decoded(b)
+	err := f.pass(0, b)
+	if err == nil && len(b.Raw.Bad) > 0 {
+		err = f.bad(ctx, b.Raw)
+	}
+	if err != nil {
+		return err
+	}
+	f.h.w.d.Hooks.Reach(stream.W0, f.h.r.id)
+	b.Reset()
+	if n := len(f.held); n > 1 { // all but the last are used up: the batch was filled in order
+		for _, r := range f.held[:n-1] {
+			f.bytes -= r.Bytes
+			r.Release()
+		}
+		f.held[0] = f.held[n-1]
+		clear(f.held[1:])
+		f.held = f.held[:1]
+	}
+	return nil
+}
+
+// pass hands a batch to the sinks that hang at stage i and to the step that follows.
+func (f *filler) pass(i int, b *stream.Batch) error {
+	s := &f.steps[i]
+	for _, k := range s.sinks {
+		if len(b.Sel) == 0 {
+			break
+		}
+		rows, before := len(b.Sel), len(b.Raw.Bad)
+		if err := f.h.txn.write(f.ctx, f.h.w.p.Sinks[k].Sink, k, b); err != nil {
+			return fmt.Errorf("sink %s: %w", f.h.w.p.Sinks[k].Ref().Name, err)
+		}
+		f.h.txn.sinkIn[k] += int64(rows - (len(b.Raw.Bad) - before))
+	}
+	if s.step == nil || len(b.Sel) == 0 {
+		return nil
+	}
+	in, bad := len(b.Sel), len(b.Raw.Bad)
+	s.seen = 0
+	if err := s.step.Apply(b, s.emit); err != nil {
+		return fmt.Errorf("step %s: %w", s.name, err)
+	}
+	f.h.txn.step(i, s.name, int64(in), s.seen, int64(len(b.Raw.Bad)-bad))
+	return nil
+}
+
+// bad deals with the records that did not fit, by policy.
+func (f *filler) bad(ctx context.Context, set *stream.RawSet) error {
+	t := f.h.txn
+	switch f.h.w.p.OnError {
+	case Fail:
+		raw, rec := set.Record(set.Bad[0].Origin)
+		e := set.Bad[0]
+		return stream.WithNext(fmt.Errorf("%s offset %d: step %s: %s%s: %w", raw.Partition, rec.Offset, e.Step, column(e.Column), e.Reason, stream.ErrPermanent),
+			"mend the record's producer or the schema, or set source.on_error to dead_letter")
+	case Drop:
+		t.counts.Removed["dropped"] += int64(len(set.Bad))
+	default:
+		if err := f.dead.write(ctx, t, set); err != nil {
+			return fmt.Errorf("dead letters: %w", err)
+		}
+	}
+	t.counts.Dead += int64(len(set.Bad))
+	for _, e := range set.Bad {
+		t.reasons[e.Code]++
+	}
+	return nil
+}
+
+func column(c string) string {
+	if c == "" {
+		return ""
+	}
+	return "column " + c + ": "
+}
+
+// drop forgets what is on its way.
+func (f *filler) drop() {
+	for _, r := range f.held {
+		r.Release()
+	}
+	clear(f.held)
+	f.held, f.bytes = f.held[:0], 0
+	f.batch.Reset()
+}

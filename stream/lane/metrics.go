@@ -1,0 +1,64 @@
+package lane
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics of the loop. The caller adds the pipeline's label.
+type Metrics struct {
+	Skipped        prometheus.Counter
+	Dead           *prometheus.CounterVec   // reason
+	StepRecords    *prometheus.CounterVec   // step, direction
+	Commits        *prometheus.CounterVec   // result
+	CommitDuration *prometheus.HistogramVec // phase
+	LastCommit     prometheus.Gauge
+	CommitInterval prometheus.Gauge
+	Conflicts      prometheus.Counter
+	EndToEnd       prometheus.Histogram
+	Retries        *prometheus.CounterVec // component, operation
+	Errors         *prometheus.CounterVec // component, reason
+	Imbalance      prometheus.Gauge
+}
+
+// NewMetrics registers the metrics with r; a nil r registers them nowhere.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	if r == nil {
+		r = prometheus.NewRegistry()
+	}
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+		r.MustRegister(c)
+		return c
+	}
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		r.MustRegister(c)
+		return c
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+		r.MustRegister(g)
+		return g
+	}
+	m := &Metrics{
+		Skipped:     counter("millrace_source_skipped_records_total", "Null values left out by source.null_values: skip, in committed transactions."),
+		Dead:        vec("millrace_dead_letter_records_total", "Records that became dead letters, or were dropped by on_error, in committed transactions.", "reason"),
+		StepRecords: vec("millrace_step_records_total", "Rows into and out of each step, and those it rejected, in committed transactions.", "step", "direction"),
+		Commits:     vec("millrace_commits_total", "Transactions by how they ended: committed, abandoned before the commit was sent, or the class of the commit's error.", "result"),
+		LastCommit:  gauge("millrace_last_commit_timestamp_seconds", "When the last transaction was committed here, in Unix time."),
+		CommitInterval: gauge("millrace_commit_interval_seconds",
+			"delivery.commit_every: freshness is judged against it."),
+		Conflicts: counter("millrace_commit_conflicts_total", "Commits refused because another worker owns the lane."),
+		Retries:   vec("millrace_retries_total", "Tries after a fault that may heal.", "component", "operation"),
+		Errors:    vec("millrace_errors_total", "Faults by their class.", "component", "reason"),
+		Imbalance: gauge("millrace_conservation_imbalance_records", "Records of a transaction that are neither rows, nor skipped, filtered or dead letters. Must be 0: such a transaction is not committed."),
+		CommitDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "millrace_commit_duration_seconds", Help: "Time that transactions spend in each phase: upload, commit, publish, catalog.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 18), NativeHistogramBucketFactor: 1.1,
+		}, []string{"phase"}),
+		EndToEnd: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "millrace_end_to_end_latency_seconds", Help: "From the reading of a transaction's first record to its commit.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 2, 16), NativeHistogramBucketFactor: 1.1,
+		}),
+	}
+	r.MustRegister(m.CommitDuration, m.EndToEnd)
+	return m
+}
