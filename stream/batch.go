@@ -54,16 +54,16 @@ func NewBatch(schema *arrow.Schema) *Batch {
 	return b
 }
 
-// Full tells whether a decoder must stop appending.
+// Full tells whether a decoder must stop appending. Bad rows count too: raw batches are held for them.
 func (b *Batch) Full() bool {
-	if b.Rows >= BatchRows {
+	if b.Rows+len(b.Raw.Bad) >= BatchRows {
 		return true
 	}
 	var raw int64
 	for _, r := range b.Raw.Batches {
 		raw += r.Bytes
 	}
-	return raw >= batchBytes && b.Rows > 0
+	return raw >= batchBytes && (b.Rows > 0 || len(b.Raw.Bad) > 0 || b.Raw.Skipped > 0)
 }
 
 // Hold adds raw to the batches that this one is decoded from and returns its index for Origin.Raw. The batch owns raw's

@@ -126,9 +126,10 @@ func NewVec(t arrow.DataType) *Vec {
 // Reset empties the column and keeps its memory.
 func (v *Vec) Reset() { v.Truncate(0) }
 
-// Truncate drops the rows from n on. It undoes appends that turned out to belong to a bad record.
+// Truncate drops the rows from n on, and whatever was appended piecewise to a row that was never ended. It undoes
+// appends that turned out to belong to a bad record.
 func (v *Vec) Truncate(n int) {
-	if n >= v.N && n != 0 {
+	if n > v.N {
 		return
 	}
 	v.N = n
