@@ -25,7 +25,7 @@ func ParseBytes(s string) (Bytes, error) {
 			continue
 		}
 		f, err := strconv.ParseFloat(strings.TrimSpace(num), 64)
-		if err != nil || f < 0 || f*float64(u.size) > 1<<62 {
+		if err != nil || !(f >= 0 && f*float64(u.size) <= 1<<62) { // the negation refuses NaN too
 			return 0, fmt.Errorf("%q is not a size", s)
 		}
 		return Bytes(f * float64(u.size)), nil
