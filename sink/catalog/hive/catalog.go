@@ -1,0 +1,77 @@
+package hive
+
+import (
+	"context"
+	"errors"
+	"strings"
+)
+
+// What a catalog answers besides the classes of package stream. Ensure and Apply decide by them.
+var (
+	errMissing  = errors.New("no such table")
+	errExists   = errors.New("exists already")
+	errConflict = errors.New("changed meanwhile")
+)
+
+// catalog is one table's entry in a catalog. Every call is tried once; an error other than those above leaves open
+// whether the change was made. Safe for concurrent use.
+type catalog interface {
+	// Table reads the entry. errMissing: there is none.
+	Table(ctx context.Context) (*entry, error)
+	// Create makes the entry, and its database if need be. errExists: somebody else did.
+	Create(ctx context.Context, e *entry) error
+	// Update replaces columns and properties. errConflict: e is not of the current version.
+	Update(ctx context.Context, e *entry) error
+	// Add registers partitions, at most maxAdd, with the columns of e, and returns those that exist already.
+	Add(ctx context.Context, e *entry, ps []partition) (existing []partition, err error)
+	// Locations returns where partitions, at most maxAdd, are, by partition.key. One that is gone is left out.
+	Locations(ctx context.Context, ps []partition) (map[string]string, error)
+}
+
+// maxAdd is Glue's limit for BatchCreatePartition.
+const maxAdd = 100
+
+// entry is what a catalog knows of a table.
+type entry struct {
+	Location   string
+	Columns    []column
+	Keys       []column
+	Properties map[string]string
+	version    string
+	native     any // the catalog's own form, so that what we do not know of survives an update
+}
+
+type column struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+type partition struct {
+	Values   []string `json:"values"`
+	Location string   `json:"location"`
+}
+
+// key tells partitions apart. NUL cannot be mistaken for a part of a value: a value with NUL is escaped here.
+func (p partition) key() string {
+	var b strings.Builder
+	for _, v := range p.Values {
+		b.WriteString(strings.ReplaceAll(v, "\x00", "\x00\x00"))
+		b.WriteString("\x00;")
+	}
+	return b.String()
+}
+
+// samePlace compares locations: a slash at the end, and which of Hadoop's S3 clients is named, make no difference.
+func samePlace(a, b string) bool { return plainLocation(a) == plainLocation(b) }
+
+func plainLocation(s string) string {
+	for _, scheme := range []string{"s3a://", "s3n://"} {
+		if rest, ok := strings.CutPrefix(s, scheme); ok {
+			s = "s3://" + rest
+		}
+	}
+	if rest, ok := strings.CutPrefix(s, "file:"); ok {
+		s = "/" + strings.TrimLeft(rest, "/")
+	}
+	return strings.TrimRight(s, "/")
+}
