@@ -1,0 +1,122 @@
+package kafka
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// maxSeries is up to how many partitions each has series of its own; above it there is one for all, with partition="all".
+const maxSeries = 100
+
+type metrics struct {
+	records, bytes prometheus.Counter
+	rebalances     prometheus.Counter
+	s              *Source
+	lag, lagTime   *prometheus.Desc
+	reg            prometheus.Registerer
+}
+
+func newMetrics(reg prometheus.Registerer, s *Source) (*metrics, error) {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "millrace", Name: name, Help: help})
+	}
+	m := &metrics{
+		s: s, reg: reg,
+		records:    counter("source_records_total", "Records read from the source."),
+		bytes:      counter("source_bytes_total", "Bytes of keys and values read from the source, decompressed."),
+		rebalances: counter("source_group_rebalances_total", "Changes of this worker's share of the consumer group."),
+		lag: prometheus.NewDesc("millrace_source_lag_records",
+			"Records in the log that this worker has not fetched yet, open transactions included.", []string{"partition"}, nil),
+		lagTime: prometheus.NewDesc("millrace_source_lag_seconds",
+			"Age of the last record fetched, while there are more; 0 at the end. Of several partitions the largest.", []string{"partition"}, nil),
+	}
+	if reg == nil {
+		return m, nil
+	}
+	for _, c := range m.all() {
+		if err := reg.Register(c); err != nil {
+			m.unregister()
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) all() []prometheus.Collector {
+	return []prometheus.Collector{m.records, m.bytes, m.rebalances, lagCollector{m}}
+}
+
+// unregister makes room for the next source of the same pipeline, after a restart.
+func (m *metrics) unregister() {
+	if m.reg == nil {
+		return
+	}
+	for _, c := range m.all() {
+		m.reg.Unregister(c)
+	}
+}
+
+// lagCollector looks at the readers when it is asked, so that reading costs nothing.
+type lagCollector struct{ m *metrics }
+
+func (l lagCollector) Describe(ch chan<- *prometheus.Desc) { ch <- l.m.lag; ch <- l.m.lagTime }
+
+func (l lagCollector) Collect(ch chan<- prometheus.Metric) {
+	ls := l.m.s.lags(time.Now())
+	if len(ls) > maxSeries {
+		var sum int64
+		var longest float64
+		for _, x := range ls {
+			sum += x.records
+			longest = max(longest, x.seconds)
+		}
+		ls = []lag{{"all", sum, longest}}
+	}
+	for _, x := range ls {
+		ch <- prometheus.MustNewConstMetric(l.m.lag, prometheus.GaugeValue, float64(x.records), x.partition)
+		ch <- prometheus.MustNewConstMetric(l.m.lagTime, prometheus.GaugeValue, x.seconds, x.partition)
+	}
+}
+
+type lag struct {
+	partition string
+	records   int64
+	seconds   float64
+}
+
+// lags lists the partitions of all open readers.
+func (s *Source) lags(now time.Time) []lag {
+	s.mu.Lock()
+	readers := make([]*reader, 0, len(s.readers))
+	for r := range s.readers {
+		readers = append(readers, r)
+	}
+	s.mu.Unlock()
+	seen := map[string]bool{}
+	var out []lag
+	for _, r := range readers {
+		r.mu.Lock()
+		for _, p := range r.order {
+			l := lag{partition: string(p.id), records: p.lag}
+			if p.lag > 0 && p.read {
+				l.seconds = max(0, float64(now.UnixMicro()-int64(p.lastTime))/1e6)
+			}
+			if !seen[l.partition] { // a lane that is just being opened again counts once
+				seen[l.partition] = true
+				out = append(out, l)
+			}
+		}
+		r.mu.Unlock()
+	}
+	return out
+}
+
+// Lag is how many records lie behind what this worker has fetched, and for how long the oldest partition has been behind.
+func (s *Source) Lag() (records int64, age time.Duration) {
+	for _, l := range s.lags(time.Now()) {
+		records += l.records
+		age = max(age, time.Duration(l.seconds*float64(time.Second)))
+	}
+	return records, age
+}
