@@ -213,7 +213,7 @@ func (l *local) save(name string, v any) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w: %w", name, stream.ErrPermanent, err)
 	}
-	tmp := filepath.Join(l.dir, "."+filepath.Base(name)+".tmp") // one writer at a time: the lock is held
+	tmp := filepath.Join(l.dir, "."+filepath.Base(name)+".tmp")           // one writer at a time: the lock is held
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666) //nolint:gosec // the user's umask decides
 	if err != nil {
 		return fileError(err)
