@@ -16,6 +16,7 @@ type filler struct {
 	h     *hold
 	dec   stream.Decoder
 	steps []stage
+	outs  []out
 	batch *stream.Batch
 	held  []*stream.RawBatch // behind the rows of batch
 	bytes int64
@@ -31,6 +32,12 @@ type stage struct {
 	name  string
 	emit  stream.Emit // to the next stage
 	seen  int64       // rows of this batch that came out of the step
+}
+
+// out is the way into one sink: its own step, if it has one, and then the open files.
+type out struct {
+	step stream.Step
+	emit stream.Emit
 }
 
 func newFiller(h *hold) (*filler, error) {
@@ -51,6 +58,13 @@ func newFiller(h *hold) (*filler, error) {
 	}
 	for i, s := range h.w.p.Sinks {
 		f.steps[s.After].sinks = append(f.steps[s.After].sinks, i)
+		o := out{emit: func(_ int, b *stream.Batch) error { return f.write(i, b) }}
+		if s.Before != nil {
+			if o.step, err = s.Before(); err != nil {
+				return nil, fmt.Errorf("partition columns of sink %s: %w", s.Ref().Name, err)
+			}
+		}
+		f.outs = append(f.outs, o)
 	}
 	f.batch = stream.NewBatch(f.dec.Schema())
 	f.dead = newDeadLetters(h.w.p, int64(h.w.p.RawLimit))
@@ -167,11 +181,15 @@ func (f *filler) pass(i int, b *stream.Batch) error {
 		if len(b.Sel) == 0 {
 			break
 		}
-		rows, before := len(b.Sel), len(b.Raw.Bad)
-		if err := f.h.txn.write(f.ctx, f.h.w.p.Sinks[k].Sink, k, b); err != nil {
+		var err error
+		if o := &f.outs[k]; o.step != nil {
+			err = o.step.Apply(b, o.emit)
+		} else {
+			err = o.emit(0, b)
+		}
+		if err != nil {
 			return fmt.Errorf("sink %s: %w", f.h.w.p.Sinks[k].Ref().Name, err)
 		}
-		f.h.txn.sinkIn[k] += int64(rows - (len(b.Raw.Bad) - before))
 	}
 	if s.step == nil || len(b.Sel) == 0 {
 		return nil
@@ -182,6 +200,19 @@ func (f *filler) pass(i int, b *stream.Batch) error {
 		return fmt.Errorf("step %s: %w", s.name, err)
 	}
 	f.h.txn.step(i, s.name, int64(in), s.seen, int64(len(b.Raw.Bad)-bad))
+	return nil
+}
+
+// write hands a batch to sink k's open files. Rows that the sink rejects are dead letters, and not counted as its own.
+func (f *filler) write(k int, b *stream.Batch) error {
+	rows, bad := len(b.Sel), len(b.Raw.Bad)
+	if rows == 0 {
+		return nil
+	}
+	if err := f.h.txn.write(f.ctx, f.h.w.p.Sinks[k].Sink, k, b); err != nil {
+		return err
+	}
+	f.h.txn.sinkIn[k] += int64(rows - (len(b.Raw.Bad) - bad))
 	return nil
 }
 

@@ -1,6 +1,10 @@
 package lane
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Metrics of the loop. The caller adds the pipeline's label.
 type Metrics struct {
@@ -24,19 +28,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		r = prometheus.NewRegistry()
 	}
 	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-		r.MustRegister(c)
-		return c
+		return reuse(r, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
 	}
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
-		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
-		r.MustRegister(c)
-		return c
+		return reuse(r, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
 	}
 	gauge := func(name, help string) prometheus.Gauge {
-		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
-		r.MustRegister(g)
-		return g
+		return reuse(r, prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help}))
 	}
 	m := &Metrics{
 		Skipped:     counter("millrace_source_skipped_records_total", "Null values left out by source.null_values: skip, in committed transactions."),
@@ -47,7 +45,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		CommitInterval: gauge("millrace_commit_interval_seconds",
 			"delivery.commit_every: freshness is judged against it."),
 		Conflicts: counter("millrace_commit_conflicts_total", "Commits refused because another worker owns the lane."),
-		Retries:   vec("millrace_retries_total", "Tries after a fault that may heal.", "component", "operation"),
+		Retries:   vec("millrace_retries_total", "Outside calls that were sent again, by component and operation.", "component", "operation"),
 		Errors:    vec("millrace_errors_total", "Faults by their class.", "component", "reason"),
 		Imbalance: gauge("millrace_conservation_imbalance_records", "Records of a transaction that are neither rows, nor skipped, filtered or dead letters. Must be 0: such a transaction is not committed."),
 		CommitDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -61,4 +59,17 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	r.MustRegister(m.CommitDuration, m.EndToEnd)
 	return m
+}
+
+// reuse registers c, or returns the one that another component has registered under that name.
+func reuse[C prometheus.Collector](r prometheus.Registerer, c C) C {
+	var there prometheus.AlreadyRegisteredError
+	if err := r.Register(c); errors.As(err, &there) {
+		if old, ok := there.ExistingCollector.(C); ok {
+			return old
+		}
+	} else if err != nil {
+		panic("lane: metrics: " + err.Error())
+	}
+	return c
 }

@@ -36,6 +36,12 @@ type Totals struct {
 	LastCommit                                    time.Time
 }
 
+// Plus is the sum of two counts.
+func (t Totals) Plus(o Totals) Totals {
+	t.add(o)
+	return t
+}
+
 func (t *Totals) add(o Totals) {
 	t.Read += o.Read
 	t.Records += o.Records

@@ -32,10 +32,12 @@ type Step struct {
 	New  func() (stream.Step, error)
 }
 
-// Sink hangs on the chain: After is the number of steps that its rows have passed.
+// Sink hangs on the chain: After is the number of steps that its rows have passed. Before, if set, is a step of the sink's
+// own, which computes its partition columns.
 type Sink struct {
 	stream.Sink
-	After int
+	After  int
+	Before func() (stream.Step, error)
 }
 
 // OnError says what becomes of a record that does not fit.
