@@ -55,9 +55,10 @@ type Store interface {
 
 // Part is an uploaded part of an object.
 type Part struct {
-	N    int32 // from 1
-	ETag string
-	Size int64
+	N         int32 // from 1
+	ETag      string
+	Size      int64
+	CRC64NVME string // base64, as the store answered it; empty: it does not tell
 }
 
 // Upload is an object in the making, invisible to readers.
