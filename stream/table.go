@@ -73,9 +73,10 @@ type StagedRef struct {
 
 // PartRef is one uploaded part.
 type PartRef struct {
-	N    int32  `json:"n"`
-	ETag string `json:"etag"`
-	Size int64  `json:"size"`
+	N         int32  `json:"n"`
+	ETag      string `json:"etag"`
+	Size      int64  `json:"size"`
+	CRC64NVME string `json:"crc64nvme,omitempty"` // some stores want it again when the upload is completed
 }
 
 // UploadMeta goes with an object: who made it.

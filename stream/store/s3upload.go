@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -54,7 +55,7 @@ func (s *s3Store) Part(ctx context.Context, key, id string, n int32, body []byte
 	if err != nil {
 		return Part{}, s.fault(ctx, "upload part", key, err)
 	}
-	return Part{N: n, ETag: aws.ToString(out.ETag), Size: int64(len(body)), CRC64NVME: aws.ToString(out.ChecksumCRC64NVME)}, nil
+	return Part{N: n, ETag: aws.ToString(out.ETag), Size: int64(len(body)), CRC64NVME: cmp.Or(aws.ToString(out.ChecksumCRC64NVME), crc)}, nil
 }
 
 // Complete sends no condition: on AWS a conflict in a conditional Complete ends the upload.
@@ -66,6 +67,9 @@ func (s *s3Store) Complete(ctx context.Context, key, id string, parts []Part) (e
 	done := make([]types.CompletedPart, len(parts))
 	for i, p := range parts {
 		done[i] = types.CompletedPart{PartNumber: aws.Int32(p.N), ETag: aws.String(p.ETag)}
+		if p.CRC64NVME != "" {
+			done[i].ChecksumCRC64NVME = aws.String(p.CRC64NVME)
+		}
 	}
 	ctx, cancel := patience(ctx, 0)
 	defer cancel()

@@ -58,7 +58,7 @@ type Part struct {
 	N         int32 // from 1
 	ETag      string
 	Size      int64
-	CRC64NVME string // base64, as the store answered it; empty: it does not tell
+	CRC64NVME string // base64; Complete wants it again. Empty from Parts: the store does not tell
 }
 
 // Upload is an object in the making, invisible to readers.
