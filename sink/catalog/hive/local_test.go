@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/sink/catalog/hive"
 	"github.com/millrace/millrace/sink/sinktest"
 	"github.com/millrace/millrace/stream"
+	"github.com/millrace/millrace/stream/store"
 )
 
 // localCatalog reads and writes the files by what doc.go says of them, not by the package's code.
@@ -303,5 +304,36 @@ func TestLocalDenied(t *testing.T) {
 	err := c.Open(t, c.Ref(t)).Claim(t.Context(), sinktest.Owner())
 	if !errors.Is(err, stream.ErrPermanent) {
 		t.Errorf("a file in place of the catalog: got %v, want permanent", err)
+	}
+}
+
+// TestClaimOnDisk claims a folder through the store that production uses.
+func TestClaimOnDisk(t *testing.T) {
+	dir := t.TempDir() + "/orders/"
+	ref := stream.TableRef{Name: "silver", Location: dir}
+	var last stream.Table
+	for range 2 {
+		disk, err := store.Open(t.Context(), dir, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last, err = hive.Open(t.Context(), ref, hive.Deps{Store: disk}); err != nil {
+			t.Fatal(err)
+		}
+		if err := last.Claim(t.Context(), sinktest.Owner()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := sinktest.Owner()
+	other.Incarnation = "beef"
+	if err := last.Claim(t.Context(), other); !errors.Is(err, stream.ErrForeign) {
+		t.Errorf("another ledger: got %v, want foreign", err)
+	}
+	write(t, dir+"day=1/beef-0-1-1-0.parquet", nil)
+	if err := os.Remove(dir + "_millrace.json"); err != nil {
+		t.Fatal(err)
+	}
+	if err := last.Claim(t.Context(), sinktest.Owner()); !errors.Is(err, stream.ErrForeign) {
+		t.Errorf("another's file: got %v, want foreign", err)
 	}
 }
