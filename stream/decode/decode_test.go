@@ -114,7 +114,7 @@ func TestNullValues(t *testing.T) {
 }
 
 func TestMetadata(t *testing.T) {
-	row, err := raw.New(nil)
+	row, err := raw.New(raw.DefaultConfig(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,15 @@ type row struct {
 	fault  decode.Fault
 }
 
+// Config is empty: there is nothing to choose.
+type Config struct{}
+
+// DefaultConfig is the only one.
+func DefaultConfig() Config { return Config{} }
+
+// Validate finds nothing.
+func (Config) Validate() []stream.Fault { return nil }
+
 // Schema is what New takes when the configuration names no columns: value, of bytes.
 func Schema() *arrow.Schema {
 	return arrow.NewSchema([]arrow.Field{{Name: "value", Type: arrow.BinaryTypes.Binary, Nullable: true}}, nil)
@@ -25,7 +34,7 @@ func Schema() *arrow.Schema {
 
 // New makes a decoder into the one column of schema, which is of bytes or string; nil means Schema(). A string column
 // takes valid UTF-8 only. An empty value is an empty value.
-func New(schema *arrow.Schema) (decode.Row, error) {
+func New(_ Config, schema *arrow.Schema) (decode.Row, error) {
 	if schema == nil {
 		schema = Schema()
 	}

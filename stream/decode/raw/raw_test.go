@@ -12,7 +12,7 @@ import (
 )
 
 func TestValuesAreKeptAsTheyAre(t *testing.T) {
-	r, err := raw.New(nil)
+	r, err := raw.New(raw.DefaultConfig(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestValuesAreKeptAsTheyAre(t *testing.T) {
 }
 
 func TestTextMustBeUTF8(t *testing.T) {
-	r, err := raw.New(arrow.NewSchema([]arrow.Field{{Name: "line", Type: arrow.BinaryTypes.String}}, nil))
+	r, err := raw.New(raw.DefaultConfig(), arrow.NewSchema([]arrow.Field{{Name: "line", Type: arrow.BinaryTypes.String}}, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestOtherSchemasAreRefused(t *testing.T) {
 		{{Name: "a", Type: str}, {Name: "b", Type: str}},
 		{{Name: "a", Type: arrow.PrimitiveTypes.Int64}},
 	} {
-		_, err := raw.New(arrow.NewSchema(fields, nil))
+		_, err := raw.New(raw.DefaultConfig(), arrow.NewSchema(fields, nil))
 		if !errors.Is(err, stream.ErrPermanent) || stream.Next(err) == "" {
 			t.Errorf("%v: got %v, want a permanent error with advice", fields, err)
 		}
