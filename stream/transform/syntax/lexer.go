@@ -177,7 +177,7 @@ var foreign = []struct{ text, op, word, fix string }{
 func (l *lexer) operator() bool {
 	rest := l.text[l.pos:]
 	for _, f := range foreign {
-		if !strings.HasPrefix(rest, f.text) || f.text == "!" && strings.HasPrefix(rest, "!=") && !strings.HasPrefix(rest, "!==") {
+		if !strings.HasPrefix(rest, f.text) || f.text == "|" && strings.HasPrefix(rest, "||") || f.text == "!" && strings.HasPrefix(rest, "!=") && !strings.HasPrefix(rest, "!==") {
 			continue
 		}
 		if f.text == "--" && !strings.HasPrefix(rest, "-- ") { // 1--1 is arithmetic
