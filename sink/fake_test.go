@@ -27,8 +27,8 @@ type uploads struct {
 	dropped  []string
 	order    []string // keys in the order in which they were sealed
 
-	failWrite  error                            // of every write
-	failVerify error                            // of every Verify
+	failWrite  error                           // of every write
+	failVerify error                           // of every Verify
 	hang       func(ctx context.Context) error // called by Seal
 }
 

@@ -100,7 +100,9 @@ func TestDefaultPartitionIsOne(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	col := func(name string, typ arrow.DataType) arrow.Field { return arrow.Field{Name: name, Type: typ, Nullable: true} }
+	col := func(name string, typ arrow.DataType) arrow.Field {
+		return arrow.Field{Name: name, Type: typ, Nullable: true}
+	}
 	i64, str := arrow.PrimitiveTypes.Int64, arrow.BinaryTypes.String
 	schemaOf := func(fs ...arrow.Field) *arrow.Schema { return arrow.NewSchema(fs, nil) }
 	for _, tc := range []struct {

@@ -173,7 +173,6 @@ func (w *writer) Seal(ctx context.Context, footer map[string]string) ([]stream.F
 	if err := w.failed(); err != nil {
 		return nil, err
 	}
-	w.s.deps.Hooks.Reach(stream.W2, w.id.Lane)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(maxWorkers)
 	for _, f := range w.files {
@@ -188,7 +187,6 @@ func (w *writer) Seal(ctx context.Context, footer map[string]string) ([]stream.F
 		w.fail(err)
 		return nil, err
 	}
-	w.s.deps.Hooks.Reach(stream.W3, w.id.Lane)
 	files := make([]stream.File, 0, len(w.files))
 	for _, f := range w.files {
 		files = append(files, f.entry())
