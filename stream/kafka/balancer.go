@@ -105,6 +105,9 @@ func balance(ours memberData, members []candidate, topics map[string]int32) map[
 			free = free[1:]
 		}
 	}
+	for _, tps := range out {
+		slices.SortFunc(tps, compare)
+	}
 	return out
 }
 

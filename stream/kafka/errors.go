@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -24,6 +25,19 @@ func (s *Source) classify(what string, err error) error {
 		return fmt.Errorf("kafka: %s: %w", what, err)
 	}
 	class, next := s.class(err)
+	err = fmt.Errorf("kafka: %s: %w: %w", what, class, err)
+	if next == "" {
+		return err
+	}
+	return stream.WithNext(err, "%s", next)
+}
+
+// waiting is classify for a fault that a reader waits out: nothing is permanent there, as the keeper's checks decide what is.
+func (s *Source) waiting(what string, err error) error {
+	class, next := s.class(err)
+	if !errors.Is(class, stream.ErrDenied) {
+		class = stream.ErrUnavailable
+	}
 	err = fmt.Errorf("kafka: %s: %w: %w", what, class, err)
 	if next == "" {
 		return err
@@ -64,6 +78,10 @@ func (s *Source) class(err error) (class error, next string) {
 			return stream.ErrUnavailable, ""
 		}
 		return stream.ErrPermanent, ""
+	}
+	var op *net.OpError
+	if !errors.As(err, &op) && !errors.Is(err, context.DeadlineExceeded) {
+		return stream.ErrUnavailable, ""
 	}
 	return stream.ErrUnavailable, "check source.kafka.brokers (" + strings.Join(s.c.brokers(), ", ") + ") and that they can be reached from here"
 }

@@ -136,7 +136,7 @@ func (r *reader) request(f *fetcher) (*kmsg.FetchRequest, []question) {
 
 // failed gives the partitions of a request that was not answered back to the keeper.
 func (r *reader) failed(f *fetcher, qs []question, err error) {
-	err = r.s.classify(fmt.Sprintf("read from broker %d", f.broker), err)
+	err = r.s.waiting(fmt.Sprintf("read from broker %d", f.broker), err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, q := range qs {
@@ -250,7 +250,7 @@ func (r *reader) noProgress(p *partition, cause error, size int) {
 	}
 	var big *kgo.ErrDecompressTooLarge
 	if p.stuck < maxStuck && !errors.As(cause, &big) {
-		r.note(p, r.s.classify(fmt.Sprintf("read %s at offset %d", p.id, p.pos), cause))
+		r.note(p, r.s.waiting(fmt.Sprintf("read %s at offset %d", p.id, p.pos), cause))
 		return
 	}
 	err := fmt.Errorf("kafka: the batch at offset %d cannot be read: %w: %w", p.pos, stream.ErrPermanent, cause)
@@ -279,6 +279,6 @@ func (r *reader) refused(q *question, rp *kmsg.FetchResponseTopicPartition) bool
 		err = fmt.Errorf("the log diverges from what was read at epoch %d, offset %d", rp.DivergingEpoch.Epoch, rp.DivergingEpoch.EndOffset)
 	}
 	// Out of range, another leader, another topic, no permission: the keeper finds out which.
-	r.lose(p, r.s.classify("read "+string(p.id), err))
+	r.lose(p, r.s.waiting("read "+string(p.id), err))
 	return false
 }

@@ -142,7 +142,7 @@ func (r *reader) metadata(ctx context.Context, todo []*check) (*kmsg.MetadataRes
 	}
 	resp, err := req.RequestWith(ctx, r.cl)
 	if err != nil {
-		return nil, r.s.classify("find the partitions' leaders", err)
+		return nil, r.s.waiting("find the partitions' leaders", err)
 	}
 	return resp, nil
 }
@@ -162,7 +162,7 @@ func (r *reader) place(c *check, meta *kmsg.MetadataResponse) {
 			return
 		}
 		if err != nil {
-			c.err = r.s.classify("topic "+c.tp.topic, err)
+			c.err = r.s.waiting("topic "+c.tp.topic, err)
 			r.note(p, c.err)
 			return
 		}
@@ -176,7 +176,7 @@ func (r *reader) place(c *check, meta *kmsg.MetadataResponse) {
 				continue
 			}
 			if err := kerr.ErrorForCode(m.ErrorCode); m.Leader < 0 {
-				c.err = r.s.classify(string(p.id), errors.Join(errors.New("it has no leader just now"), err))
+				c.err = r.s.waiting(string(p.id), errors.Join(errors.New("it has no leader just now"), err))
 				r.note(p, c.err)
 				return
 			}
@@ -186,7 +186,7 @@ func (r *reader) place(c *check, meta *kmsg.MetadataResponse) {
 		r.suspect(p, codeFewer, r.s.gone(fmt.Errorf("topic %s has %d partitions", c.tp.topic, len(t.Partitions))))
 		return
 	}
-	c.err = r.s.classify(string(p.id), errors.New("the broker's answer leaves its topic out"))
+	c.err = r.s.waiting(string(p.id), errors.New("the broker's answer leaves its topic out"))
 	r.note(p, c.err)
 }
 
@@ -235,7 +235,7 @@ func (r *reader) offsets(ctx context.Context, cs []*check) {
 						continue
 					}
 					if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-						c.err = r.s.classify("ask for the offsets of "+string(c.tp.id()), err)
+						c.err = r.s.waiting("ask for the offsets of "+string(c.tp.id()), err)
 						continue
 					}
 					have(c, p.Offset)
@@ -283,7 +283,7 @@ func (r *reader) epochs(ctx context.Context, cs []*check) {
 					continue
 				}
 				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-					c.err = r.s.classify("ask for the leader epoch of "+string(c.tp.id()), err)
+					c.err = r.s.waiting("ask for the leader epoch of "+string(c.tp.id()), err)
 					continue
 				}
 				c.known, c.end, c.haveEpoch = int64(p.LeaderEpoch), p.EndOffset, true
@@ -300,7 +300,7 @@ func (r *reader) shards(ctx context.Context, req kmsg.Request, cs []*check, each
 			each(sh.Resp)
 			continue
 		}
-		err := r.s.classify("ask the partitions' leaders", sh.Err)
+		err := r.s.waiting("ask the partitions' leaders", sh.Err)
 		for _, c := range cs {
 			if c.err == nil && (sh.Meta.NodeID < 0 || sh.Meta.NodeID == c.leader) {
 				c.err = err
@@ -317,7 +317,7 @@ func (r *reader) judge(c *check) {
 		r.note(p, c.err)
 		return
 	case !c.haveStart || !c.haveHigh || (r.s.d.Once && !c.haveLimit) || (c.epoch >= 0 && !c.haveEpoch):
-		r.note(p, r.s.classify(string(p.id), errors.New("the broker's answer leaves it out")))
+		r.note(p, r.s.waiting(string(p.id), errors.New("the broker's answer leaves it out")))
 		return
 	case c.haveEpoch && c.known < 0:
 		err := fmt.Errorf("kafka: the broker does not know leader epoch %d of the record before offset %d: the log was cut or replaced: %w", c.epoch, c.pos, stream.ErrPermanent)
