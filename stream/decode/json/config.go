@@ -30,22 +30,18 @@ func DefaultConfig() Config {
 // Validate reports everything that is wrong with the configuration.
 func (c Config) Validate() []stream.Fault {
 	var fs []stream.Fault
-	if c.ExtraFields == evolve {
-		fs = append(fs, stream.Fault{
-			Path: "extra_fields", Code: "E1211", Text: "evolve is not yet known to this version",
-			Fix: "write ignore or dead_letter, and add new columns to the schema",
-		})
-	}
 	for _, p := range []struct{ path, got, one, two string }{
 		{"duplicate_keys", c.DuplicateKeys, deadLetter, lastWins},
 		{"extra_fields", c.ExtraFields, ignore, deadLetter},
 		{"invalid_utf8", c.InvalidUTF8, deadLetter, replace},
 	} {
-		if p.got != p.one && p.got != p.two && p.got != evolve || p.got == evolve && p.path != "extra_fields" {
-			fs = append(fs, stream.Fault{
-				Path: p.path, Code: "E1210", Text: fmt.Sprintf("%q is no policy for %s", p.got, p.path),
-				Fix: "write " + p.one + " or " + p.two,
-			})
+		fix := "write " + p.one + " or " + p.two
+		switch {
+		case p.got == p.one || p.got == p.two:
+		case p.got == evolve && p.path == "extra_fields":
+			fs = append(fs, stream.Fault{Path: p.path, Code: "E1211", Text: "evolve is not yet known to this version", Fix: fix + ", and add new columns to the schema"})
+		default:
+			fs = append(fs, stream.Fault{Path: p.path, Code: "E1210", Text: fmt.Sprintf("%q is no policy for %s", p.got, p.path), Fix: fix})
 		}
 	}
 	return fs

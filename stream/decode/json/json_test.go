@@ -385,7 +385,7 @@ func TestValidate(t *testing.T) {
 	for _, f := range fs {
 		paths = append(paths, f.Path+" "+f.Code)
 	}
-	if got, want := strings.Join(paths, ", "), "extra_fields E1211, duplicate_keys E1210, invalid_utf8 E1210"; got != want {
+	if got, want := strings.Join(paths, ", "), "duplicate_keys E1210, extra_fields E1211, invalid_utf8 E1210"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

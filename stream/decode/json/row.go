@@ -11,7 +11,7 @@ import (
 
 const (
 	// MaxDepth is how deeply objects and arrays may nest, the record itself being the first level. Recursion stops here,
-	// so that no record can grow the stack beyond some 100 kB.
+	// so that no record can grow the stack beyond some 300 kB.
 	MaxDepth = 500
 	// maxCells bounds what one record may append below lists and maps, nulls included: `[{},{},…]` in 16 MiB of input
 	// would be gigabytes of nulls in a wide struct.
