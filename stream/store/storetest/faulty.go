@@ -28,10 +28,10 @@ type Fault struct {
 	Key   string        // what the key, or the prefix of a list, contains
 	Nth   int           // the how-manyeth fitting call from now on, from 1; 0: every one
 	After bool          // the store does it, and the answer is lost
-	Err   error         // nil: ErrReplyLost, unless Delay is set
+	Err   error         // nil: ErrReplyLost, unless Delay or Do is set
 	Delay time.Duration // before the call, cut short by its context
 	Crash bool          // this call, and every one after it, fails with ErrCrashed
-	Do    func()        // called at that moment, before the store is asked, or after with After
+	Do    func()        // called at that moment: before the store is asked, or after it with After; alone it makes nothing fail
 }
 
 // Status is the error that a store makes of an HTTP status.
@@ -154,6 +154,10 @@ func (f *FaultyClient) call(ctx context.Context, op, key string, do func() error
 		if x.Err == nil && !x.Crash {
 			return do()
 		}
+	}
+	if x.Do != nil && x.Err == nil && !x.Crash && !x.After {
+		x.Do()
+		return do()
 	}
 	err := x.Err
 	switch {
