@@ -42,7 +42,7 @@ func Table(t *testing.T, open func(t testing.TB) Catalog) {
 		{"other tables in the manifest", testOtherTables},
 		{"partitions carry new columns", testPartitionColumns},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+		t.Run(c.name, func(t *testing.T) { c.run(t, patiently{open(t)}) })
 	}
 }
 

@@ -403,3 +403,21 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("got %v, %v; want no problems", problems, err)
 	}
 }
+
+// TestApplyOnOldTable: a table made anew while partitions went to the old one has none of them.
+func TestApplyOnOldTable(t *testing.T) {
+	c := &memCatalog{}
+	tab := over(t, c)
+	if _, err := tab.Ensure(t.Context(), schemaOf("a", "day")); err != nil {
+		t.Fatal(err)
+	}
+	c.after = func(call string) error {
+		if call == "add" {
+			tab.see(&entry{Properties: map[string]string{propID: "new"}})
+		}
+		return nil
+	}
+	if err := tab.Apply(t.Context(), txn(tab, "1")); err != nil || len(tab.seen.known) != 0 {
+		t.Errorf("got %v, and %d partitions of the new table are taken for known, want 0", err, len(tab.seen.known))
+	}
+}
