@@ -53,12 +53,12 @@ func New(row Row, o Options) (stream.Decoder, error) {
 		}
 	}
 	for _, m := range d.meta {
-		if low := strings.ToLower(m.field.Name); seen[low] {
+		low := strings.ToLower(m.field.Name)
+		if seen[low] {
 			return nil, stream.WithNext(fmt.Errorf("decode: metadata column %q: there is a column of that name: %w", m.field.Name, stream.ErrPermanent),
 				"give the metadata column another name; upper and lower case count as equal")
-		} else {
-			seen[low] = true
 		}
+		seen[low] = true
 		fields = append(fields, m.field)
 	}
 	md := row.Schema().Metadata()

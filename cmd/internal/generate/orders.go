@@ -114,12 +114,14 @@ func (g *Generator) draft(seq int64) draft {
 		d.status = len(statuses)
 	case free:
 		d.cents = 0
+	default:
 	}
 	return d
 }
 
 const testStatus = "test"
 
+//nolint:gochecknoglobals // tables that are never written
 var (
 	countries  = [15]string{"SE", "PL", "AT", "IT", "NL", "FR", "DE", "GB", "US", "ES", "BE", "CH", "DK", "JP", "BR"}
 	small      = [15]string{" se", " pl", " at", " it", " nl", " fr", " de", " gb", " us", " es", " be", " ch", " dk", " jp", " br"}

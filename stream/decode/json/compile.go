@@ -127,7 +127,7 @@ func compile(f arrow.Field, path string) (*node, error) {
 		if t.KeyType().ID() != arrow.STRING {
 			return nil, fmt.Errorf("json: column %q: keys of a map are strings: %w", path, stream.ErrPermanent)
 		}
-		n.spare = stream.NewVec(t.ValueType())
+		n.spare = stream.NewVec(t.Elem())
 		n.elem, err = compile(t.ItemField(), path+"[]")
 	case *arrow.ListType:
 		n.kind, n.typ = kindList, "array"

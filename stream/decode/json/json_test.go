@@ -204,7 +204,7 @@ func TestValues(t *testing.T) {
 		r := newRow(t, json.DefaultConfig(), opt("c", tt.typ))
 		record := `{"c":` + tt.json + `}`
 		cols, _, f := one(t, r, record)
-		got := ""
+		var got string
 		if f != nil {
 			got = "<" + f.Code + ">"
 		} else {
@@ -304,7 +304,7 @@ func TestPolicies(t *testing.T) {
 	}
 	for _, tt := range tests {
 		cols, notes, f := one(t, newRow(t, tt.c, opt("c", tt.typ)), tt.record)
-		got := ""
+		var got string
 		if f != nil {
 			got = "<" + f.Code + ">"
 		} else {

@@ -57,7 +57,7 @@ func scanNumber(b []byte, i int) (n number, end int, ok bool) {
 	n.coeff = i - start
 	if i < len(b) && b[i]|0x20 == 'e' {
 		n.whole = false
-		e := 0
+		var e int
 		if i, e, ok = scanExponent(b, i+1); !ok {
 			return n, i, false
 		}
@@ -173,15 +173,11 @@ func pow10(n int) uint64 { return powers[n] }
 
 // below10 tells whether hi:lo is below 10^precision.
 func below10(hi, lo uint64, precision int) bool {
-	ph, pl := uint64(0), uint64(1)
-	if precision <= 19 {
-		pl = powers[precision]
-	} else {
-		ph, pl = bits.Mul64(powers[19], powers[precision-19])
-	}
+	ph, pl := bits.Mul64(powers[min(precision, 19)], powers[max(precision-19, 0)])
 	return hi < ph || hi == ph && lo < pl
 }
 
+//nolint:gochecknoglobals // a table that is never written
 var powers = [20]uint64{
 	1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
 }
@@ -204,6 +200,7 @@ func (n *number) simple() (float64, bool) {
 	return f, true
 }
 
+//nolint:gochecknoglobals // a table that is never written
 var tens = [23]float64{
 	1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 }

@@ -67,7 +67,8 @@ func TestNumbersAgainstBigRationals(t *testing.T) {
 		}
 		for i, typ := range types {
 			cols, _, f := one(t, rows[i], `{"c`+strconv.Itoa(i)+`":`+text+`}`)
-			got, want := "", exactly(typ, text, value)
+			var got string
+			want := exactly(typ, text, value)
 			if f != nil {
 				got = "<" + f.Code + ">"
 			} else {

@@ -136,7 +136,7 @@ func (m maker) value(t arrow.DataType) (any, string) {
 		}
 		var parts []string
 		for _, k := range slices.Sorted(mapKeys(obj)) {
-			s := ""
+			var s string
 			obj[k], s = m.value(t.ItemType())
 			parts = append(parts, strconv.Quote(k)+":"+s)
 		}

@@ -39,10 +39,10 @@ func New(_ Config, schema *arrow.Schema) (decode.Row, error) {
 		schema = Schema()
 	}
 	if schema.NumFields() == 1 {
-		switch schema.Field(0).Type.ID() {
-		case arrow.BINARY:
+		switch schema.Field(0).Type.(type) {
+		case *arrow.BinaryType:
 			return &row{schema: schema}, nil
-		case arrow.STRING:
+		case *arrow.StringType:
 			return &row{schema: schema, text: true}, nil
 		}
 	}
