@@ -44,9 +44,9 @@ func decoder(t testing.TB) stream.Decoder {
 func rawBatch(g *generate.Generator, from, n int64) *stream.RawBatch {
 	raw := &stream.RawBatch{Topic: "orders"}
 	for seq := from; seq < from+n; seq++ {
-		out, key, value := g.Append(nil, seq)
+		_, key, value := g.Append(nil, seq)
 		raw.Records = append(raw.Records, stream.Record{Key: key, Value: value, Offset: seq})
-		raw.Bytes += int64(len(out))
+		raw.Bytes += int64(len(value))
 	}
 	return raw
 }
