@@ -27,6 +27,9 @@ const (
 	// callTimeout bounds a question (metadata, offsets) with the client's own retries, which end after retryTimeout.
 	callTimeout  = 10 * time.Second
 	retryTimeout = 6 * time.Second
+	// metadataMinAge is for how long the client believes what it knows of a topic. Partitions that are new to us are asked about
+	// at once, and a client that believes its older view would say that they are not there.
+	metadataMinAge = 100 * time.Millisecond
 	// maxRead bounds an answer. Brokers send at least one whole batch, even if it is larger than asked for; the
 	// largest that a topic may allow in practice is far below this.
 	maxRead = 128 << 20
@@ -47,6 +50,7 @@ func (s *Source) connect(role string, more ...kgo.Opt) (*kgo.Client, error) {
 		kgo.DisableClientMetrics(), // pushed to the broker by default
 		kgo.DialTimeout(dialTimeout),
 		kgo.BrokerMaxReadBytes(maxRead),
+		kgo.MetadataMinAge(metadataMinAge),
 		kgo.MaxDecompressBatchBytes(maxDecompressed),
 		kgo.WithPools(s.pool),
 	}

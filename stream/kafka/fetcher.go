@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -205,6 +206,9 @@ func (r *reader) answer(q *question, rp *kmsg.FetchResponseTopicPartition) bool 
 	}
 	b := r.s.newBatch()
 	b.LeaderEpoch = p.epoch
+	if e := lastEpoch(rp.RecordBatches, next); e >= 0 {
+		b.LeaderEpoch = e
+	}
 	end := next
 	if p.end >= 0 && end >= p.end {
 		end = p.end
@@ -224,6 +228,26 @@ func (r *reader) answer(q *question, rp *kmsg.FetchResponseTopicPartition) bool 
 	p.told = true
 	r.push(item{p: p, asked: p.asked, batch: b})
 	return true
+}
+
+// lastEpoch is the leader epoch of the last batch that ends before next; -1 unknown. It looks at the batches and not at their records,
+// as one that was compacted or aborted moves the position without leaving any: an older epoch would then look cut.
+func lastEpoch(batches []byte, next int64) int32 {
+	const (
+		lengthAt, epochAt, magicAt, deltaAt = 8, 12, 16, 23 // the layout of a batch, magic 2
+		header                              = 27            // up to and with the last offset's delta
+	)
+	epoch := int32(-1)
+	for len(batches) >= header && batches[magicAt] == 2 {
+		size := int64(binary.BigEndian.Uint32(batches[lengthAt:])) + epochAt
+		last := int64(binary.BigEndian.Uint64(batches)) + int64(binary.BigEndian.Uint32(batches[deltaAt:])) //nolint:gosec // as in the log
+		if last >= next || size < header || size > int64(len(batches)) {
+			break
+		}
+		epoch = int32(binary.BigEndian.Uint32(batches[epochAt:])) //nolint:gosec // as in the log
+		batches = batches[size:]
+	}
+	return epoch
 }
 
 // count adds what a batch brought to the metrics.

@@ -312,28 +312,19 @@ func (r *reader) shards(ctx context.Context, req kmsg.Request, cs []*check, each
 // judge decides whether a partition can be read from its position, and starts it if so.
 func (r *reader) judge(c *check) {
 	p := c.p
-	switch {
-	case c.err != nil:
+	if c.err == nil && (!c.haveStart || !c.haveHigh || (r.s.d.Once && !c.haveLimit) || (c.epoch >= 0 && !c.haveEpoch)) {
+		c.err = r.s.waiting(string(p.id), errors.New("the broker's answer leaves it out"))
+	}
+	if c.err != nil {
 		r.note(p, c.err)
 		return
-	case !c.haveStart || !c.haveHigh || (r.s.d.Once && !c.haveLimit) || (c.epoch >= 0 && !c.haveEpoch):
-		r.note(p, r.s.waiting(string(p.id), errors.New("the broker's answer leaves it out")))
-		return
-	case c.haveEpoch && c.known < 0:
-		err := fmt.Errorf("kafka: the broker does not know leader epoch %d of the record before offset %d: the log was cut or replaced: %w", c.epoch, c.pos, stream.ErrPermanent)
-		r.halt(p, codeTruncated, truncatedNext(err))
-		return
-	case c.haveEpoch && c.end < c.pos:
-		err := fmt.Errorf("kafka: the log was cut at offset %d, below the bookmark's %d: records that were read before are gone or replaced: %w", c.end, c.pos, stream.ErrPermanent)
-		r.halt(p, codeTruncated, truncatedNext(err))
-		return
-	case c.pos > c.high:
-		err := fmt.Errorf("kafka: the log ends at offset %d, below the bookmark's %d: %w", c.high, c.pos, stream.ErrPermanent)
-		r.suspect(p, codeTruncated, truncatedNext(err))
-		return
-	case c.pos < c.start:
-		err := fmt.Errorf("kafka: offsets %d to %d were deleted before they were read: the log begins at %d: %w", c.pos, c.start-1, c.start, stream.ErrPermanent)
-		r.halt(p, codeRetention, stream.WithNext(err, "lengthen the topic's retention; to read what is left, start a new pipeline with its own ledger"))
+	}
+	if code, err, sure := c.verdict(); err != nil {
+		if sure {
+			r.halt(p, code, err)
+		} else {
+			r.suspect(p, code, err)
+		}
 		return
 	}
 	p.suspect = ""
@@ -349,6 +340,27 @@ func (r *reader) judge(c *check) {
 	}
 	p.state = ready
 	r.fetcher(p.leader)
+}
+
+// verdict compares the position with the log. A fault that is not sure may be a broker's stale view.
+func (c *check) verdict() (code string, err error, sure bool) { //nolint:revive // sure qualifies the error
+	switch {
+	case c.haveEpoch && c.known < 0 && c.epoch > c.leaderEpoch:
+		// One that keeps no history of epochs (logs in the old format) knows none either: only an epoch that is still to come
+		// proves that this is not the log that was read.
+		err = fmt.Errorf("kafka: the broker does not know leader epoch %d of the record before offset %d: the log was cut or replaced: %w", c.epoch, c.pos, stream.ErrPermanent)
+		return codeTruncated, truncatedNext(err), true
+	case c.haveEpoch && c.known >= 0 && c.end < c.pos:
+		err = fmt.Errorf("kafka: the log was cut at offset %d, below the bookmark's %d: records that were read before are gone or replaced: %w", c.end, c.pos, stream.ErrPermanent)
+		return codeTruncated, truncatedNext(err), true
+	case c.pos > c.high:
+		err = fmt.Errorf("kafka: the log ends at offset %d, below the bookmark's %d: %w", c.high, c.pos, stream.ErrPermanent)
+		return codeTruncated, truncatedNext(err), false
+	case c.pos < c.start:
+		err = fmt.Errorf("kafka: offsets %d to %d were deleted before they were read: the log begins at %d: %w", c.pos, c.start-1, c.start, stream.ErrPermanent)
+		return codeRetention, stream.WithNext(err, "lengthen the topic's retention; to read what is left, start a new pipeline with its own ledger"), true
+	}
+	return "", nil, true
 }
 
 func truncatedNext(err error) error {

@@ -48,7 +48,7 @@ func (s *Source) Assign(ctx context.Context, m stream.Member, f func(context.Con
 		kgo.RebalanceTimeout(s.d.RebalanceTimeout),
 		kgo.HeartbeatInterval(s.d.SessionTimeout/heartbeats),
 		kgo.MetadataMaxAge(s.d.MetadataAge),
-		kgo.MetadataMinAge(min(s.d.MetadataAge, time.Second)),
+		kgo.MetadataMinAge(min(s.d.MetadataAge, metadataMinAge)),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset().AtStart()),
 		kgo.OnPartitionsAssigned(g.assigned),
 		kgo.OnPartitionsRevoked(g.revoked),

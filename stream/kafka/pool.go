@@ -82,9 +82,6 @@ func (b *batch) fill(rs []*kgo.Record, end, memory int64) {
 		b.headers = make([]stream.Header, 0, headers)
 	}
 	for _, r := range rs {
-		if r.LeaderEpoch >= 0 {
-			b.LeaderEpoch = r.LeaderEpoch
-		}
 		if r.Attrs.IsControl() || r.Offset >= end {
 			continue
 		}
