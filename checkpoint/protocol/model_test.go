@@ -1,0 +1,552 @@
+package protocol_test
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/millrace/millrace/checkpoint/protocol"
+	"github.com/millrace/millrace/stream"
+)
+
+// The model: two workers and one head in a store that loses answers, delays and doubles requests, and workers that die at
+// every effect. All orders are walked through, breadth first, within the bounds.
+
+type bounds struct {
+	n, epoch               uint64 // the highest number and epoch
+	lives                  int    // new beginnings of each worker
+	crashes, doubts, later int    // crashes; answers lost; requests that arrive later or twice
+}
+
+// message is a PUT under way to the store, whose sender no longer waits for it.
+type message struct {
+	put protocol.PutHead
+}
+
+type worker struct {
+	s       protocol.State
+	todo    protocol.Effect // asked for by the protocol, not carried out yet
+	life    int             // crashes and new beginnings
+	nonces  int
+	victims []protocol.Name // uploads that garbage collection has decided to abort
+}
+
+type upload uint8
+
+const (
+	open upload = iota + 1
+	completed
+	aborted
+)
+
+// world is one state of the model. It is copied before it is changed.
+type world struct {
+	head      stream.Head
+	net       []message
+	w         [2]worker
+	log       []string          // ghost: per number, epoch and hash of what was committed first
+	owners    map[uint64]string // ghost: who took an epoch
+	uploads   map[protocol.Name]upload
+	manifests map[protocol.Name]string
+	at        string // ghost: position
+	left      bounds
+}
+
+type rules struct {
+	off      protocol.Guard
+	discards bool // a mutant: whoever is fenced discards its upload
+	plans    [2]uint64
+	collects bool
+}
+
+func (x world) copy() world {
+	x.net = slices.Clone(x.net)
+	x.log = slices.Clone(x.log)
+	x.owners = maps.Clone(x.owners)
+	x.uploads = maps.Clone(x.uploads)
+	x.manifests = maps.Clone(x.manifests)
+	return x
+}
+
+// key names a state; two states with one key behave alike from there on.
+func (x *world) key() [16]byte {
+	b := make([]byte, 0, 1024)
+	str := func(s string) { b = append(append(b, s...), 0) }
+	num := func(v ...uint64) {
+		for _, v := range v {
+			b = append(b, byte(v)) // everything counted here stays far below 256
+		}
+	}
+	head := func(h *stream.Head) {
+		str(h.Nonce)
+		str(h.Owner)
+		num(h.Epoch, h.N, h.Retired, h.Plan)
+		for _, e := range h.Epochs {
+			num(e[0], e[1])
+		}
+		b = append(b, 0xff)
+	}
+	head(&x.head)
+	for i := range x.net {
+		head(&x.net[i].put.Head)
+		str(x.net[i].put.IfMatch)
+	}
+	for i := range x.w {
+		w := &x.w[i]
+		num(0xfe, uint64(w.s.Phase), uint64(w.s.Kind), uint64(w.life), uint64(w.nonces))
+		str(fmt.Sprintf("%T", w.todo))
+		str(w.s.ETag)
+		for _, v := range w.victims {
+			num(v.N, v.Epoch)
+		}
+		head(&w.s.Head)
+		head(&w.s.Want)
+	}
+	for n := range x.left.n {
+		for e := range x.left.epoch {
+			name := protocol.Name{N: n + 1, Epoch: e + 1}
+			_, written := x.manifests[name]
+			num(uint64(x.uploads[name]))
+			b = append(b, fmt.Sprint(written)[0])
+		}
+	}
+	for _, l := range x.log {
+		str(l)
+	}
+	num(uint64(x.left.crashes), uint64(x.left.doubts), uint64(x.left.later))
+	h := fnv.New128a()
+	_, _ = h.Write(b)
+	return [16]byte(h.Sum(nil))
+}
+
+type violation struct{ what string }
+
+func fail(format string, a ...any) { panic(violation{fmt.Sprintf(format, a...)}) }
+
+// apply is the store: a PUT lands if its condition holds. The invariants of the ledger are looked at here.
+func (x *world) apply(p protocol.PutHead) bool {
+	if p.IfMatch != "" && p.IfMatch != x.head.Nonce { // the ETag stands for the bytes, and so does the nonce
+		return false
+	}
+	old, h := x.head, p.Head
+	switch {
+	case h.Epoch < old.Epoch:
+		fail("epoch %d landed over epoch %d", h.Epoch, old.Epoch)
+	case h.Epoch > old.Epoch+1:
+		fail("epoch %d landed over epoch %d", h.Epoch, old.Epoch)
+	case h.Epoch == old.Epoch && h.Owner != old.Owner && h.Owner != "":
+		fail("epoch %d has two owners", h.Epoch)
+	case h.N < old.N || h.N > old.N+1:
+		fail("number %d landed over %d", h.N, old.N)
+	case h.Retired < old.Retired || h.Retired > h.N:
+		fail("retired %d landed over %d, n %d", h.Retired, old.Retired, h.N)
+	case h.Plan < old.Plan:
+		fail("plan %d landed over %d", h.Plan, old.Plan)
+	}
+	if h.Epoch > old.Epoch {
+		x.owners[h.Epoch] = h.Owner
+	}
+	if h.N > old.N {
+		name := protocol.Name{N: h.N, Epoch: h.Epoch}
+		if x.uploads[name] != open {
+			fail("%s was committed, and its upload is %d", name, x.uploads[name])
+		}
+		if x.manifests[name] != h.ManifestSHA256 {
+			fail("%s was committed without its manifest", name)
+		}
+		x.log = append(x.log, fmt.Sprintf("%d %s", h.Epoch, h.ManifestSHA256))
+		if h.EpochOf(h.N) != h.Epoch {
+			fail("epochs do not name %s: %v", name, h.Epochs)
+		}
+		x.at = string(h.Partitions["p"].Position)
+	} else if h.ManifestSHA256 != old.ManifestSHA256 {
+		fail("number %d was committed twice", h.N)
+	}
+	if got := string(h.Partitions["p"].Position); got != fmt.Sprint(h.N*10) {
+		fail("position %s after %d commits", got, h.N)
+	}
+	x.head = h
+	return true
+}
+
+func (x *world) complete(n protocol.Name) {
+	if int(n.N) > len(x.log) || !strings.HasPrefix(x.log[n.N-1], fmt.Sprint(n.Epoch, " ")) {
+		fail("%s is visible and was never committed", n)
+	}
+	if x.uploads[n] == aborted {
+		fail("%s was committed and its upload is gone", n)
+	}
+	x.uploads[n] = completed
+}
+
+func (x *world) abort(n protocol.Name) {
+	if x.uploads[n] == completed {
+		return
+	}
+	if int(n.N) <= len(x.log) && strings.HasPrefix(x.log[n.N-1], fmt.Sprint(n.Epoch, " ")) {
+		fail("the upload of %s was aborted after its commit", n)
+	}
+	x.uploads[n] = aborted
+}
+
+// send gives the protocol an event and looks at what it says.
+func (x *world) send(i int, e protocol.Event, r *rules) {
+	w := &x.w[i]
+	was := w.s
+	w.s, w.todo = protocol.Step(w.s, e)
+	if p, ok := w.todo.(protocol.PutHead); ok && !p.Again {
+		w.nonces++
+	}
+	switch eff := w.todo.(type) {
+	case protocol.ReadPipeline: // always the same here
+		x.send(i, protocol.PipelineRead{Found: true, State: stream.PipelineState{Incarnation: "i", State: protocol.Ready}}, r)
+		return
+	case protocol.WriteManifest: // nobody else looks at this name before the head's PUT is sent
+		x.send(i, protocol.ManifestWritten{Same: x.write(eff)}, r)
+		return
+	}
+	d, ok := w.todo.(protocol.Done)
+	if !ok {
+		return
+	}
+	w.todo = nil
+	if d.Err == nil {
+		x.believed(w, was)
+		return
+	}
+	switch {
+	case errors.Is(d.Err, stream.ErrFenced):
+		if r.discards && was.Kind == protocol.Committing {
+			x.abort(protocol.Name{N: was.Want.N, Epoch: was.Want.Epoch})
+		}
+	case errors.Is(d.Err, stream.ErrPermanent):
+		if was.Kind == 0 && x.head.Plan > w.s.Plan {
+			return // an older configuration keeps out
+		}
+		if was.Kind == protocol.Acquiring && x.head.Plan > w.s.Plan {
+			return
+		}
+		fail("halt without anything wrong: %v", d.Err)
+	}
+}
+
+// write puts a manifest where nothing is, or tells whether it is the same.
+func (x *world) write(eff protocol.WriteManifest) bool {
+	n := protocol.Name{N: eff.Manifest.N, Epoch: eff.Manifest.Epoch}
+	sum := protocol.Sum(eff.Body)
+	if there, ok := x.manifests[n]; ok {
+		return there == sum
+	}
+	x.manifests[n] = sum
+	return true
+}
+
+// believed compares what a worker takes for done with what is in the store.
+func (x *world) believed(w *worker, was protocol.State) {
+	switch was.Kind {
+	case protocol.Acquiring:
+		if x.owners[w.s.Head.Epoch] != w.s.Owner {
+			fail("%s believes that it has epoch %d, which is %s's", w.s.Owner, w.s.Head.Epoch, x.owners[w.s.Head.Epoch])
+		}
+	case protocol.Committing:
+		want := fmt.Sprintf("%d %s", w.s.Head.Epoch, w.s.Head.ManifestSHA256)
+		if len(x.log) < int(w.s.Head.N) || x.log[w.s.Head.N-1] != want {
+			fail("%s believes that it has committed %d in epoch %d", w.s.Owner, w.s.Head.N, w.s.Head.Epoch)
+		}
+	case protocol.Marking:
+		if x.head.Retired < w.s.Head.Retired {
+			fail("%s believes that %d is retired", w.s.Owner, w.s.Head.Retired)
+		}
+	}
+}
+
+func (w *worker) nonce(i int) string { return fmt.Sprintf("%c%d.%d", 'a'+i, w.life, w.nonces) }
+
+// restart is what a supervisor does: a new session, nothing remembered.
+func (x *world) restart(i int, r *rules) {
+	w := &x.w[i]
+	*w = worker{life: w.life + 1}
+	w.s = protocol.State{
+		Lane: "0", Incarnation: "i", Owner: fmt.Sprintf("%c%d", 'a'+i, w.life), Plan: r.plans[i], Off: r.off,
+	}
+}
+
+// successors are all worlds that can follow.
+func (x *world) successors(r *rules, yield func(string, world)) {
+	step := func(what string, f func(y *world)) {
+		y := x.copy()
+		f(&y)
+		yield(what, y)
+	}
+	for i := range x.net {
+		step("late", func(y *world) {
+			m := y.net[i]
+			y.net = slices.Delete(y.net, i, i+1)
+			y.apply(m.put)
+		})
+	}
+	for i := range x.w {
+		w := &x.w[i]
+		tag := string(rune('a' + i))
+		if x.left.crashes > 0 && w.s.Phase != protocol.Free && w.s.Phase != protocol.Over {
+			step(tag+" crash", func(y *world) { y.left.crashes--; y.restart(i, r) })
+			if p, ok := w.todo.(protocol.PutHead); ok {
+				step(tag+" crash, sent", func(y *world) {
+					y.left.crashes--
+					y.net = append(y.net, message{p})
+					y.restart(i, r)
+				})
+			}
+		}
+		if w.todo != nil {
+			x.outcomes(i, r, step)
+			continue
+		}
+		x.wishes(i, r, step)
+	}
+}
+
+// outcomes are what may become of the effect that worker i has to carry out.
+func (x *world) outcomes(i int, r *rules, step func(string, func(*world))) {
+	w := &x.w[i]
+	tag := string(rune('a' + i))
+	switch eff := w.todo.(type) {
+	case protocol.ReadHead:
+		step(tag+" read", func(y *world) {
+			y.send(i, protocol.Read{Found: true, Head: y.head, ETag: y.head.Nonce, Nonce: y.w[i].nonce(i)}, r)
+		})
+	case protocol.PutHead:
+		step(tag+" put", func(y *world) { y.send(i, protocol.Put{OK: y.apply(eff), ETag: eff.Head.Nonce}, r) })
+		if x.left.doubts > 0 {
+			step(tag+" put, answer lost", func(y *world) { y.left.doubts--; y.apply(eff); y.send(i, protocol.Put{}, r) })
+			step(tag+" put lost", func(y *world) { y.left.doubts--; y.send(i, protocol.Put{}, r) })
+		}
+		if x.left.later > 0 {
+			step(tag+" put late", func(y *world) {
+				y.left.later--
+				y.net = append(y.net, message{eff})
+				y.send(i, protocol.Put{}, r)
+			})
+			step(tag+" put twice", func(y *world) {
+				y.left.later--
+				y.net = append(y.net, message{eff})
+				y.send(i, protocol.Put{OK: y.apply(eff), ETag: eff.Head.Nonce}, r)
+			})
+		}
+	case protocol.ListBeyond:
+		step(tag+" list", func(y *world) {
+			var names []protocol.Name
+			for n := range y.manifests {
+				if n.N > eff.N {
+					names = append(names, n)
+				}
+			}
+			slices.SortFunc(names, func(a, b protocol.Name) int { return strings.Compare(a.String(), b.String()) })
+			y.send(i, protocol.Listed{Names: names}, r)
+		})
+	case protocol.LookFor:
+		step(tag+" look", func(y *world) {
+			there := ""
+			for _, n := range eff.Names {
+				if y.uploads[n] == completed {
+					there = n.String()
+				}
+			}
+			y.send(i, protocol.Looked{Visible: there}, r)
+		})
+	default:
+		panic(fmt.Sprintf("the model does not know %T", eff))
+	}
+}
+
+// wishes are what worker i may want next.
+func (x *world) wishes(i int, r *rules, step func(string, func(*world))) {
+	w := &x.w[i]
+	tag := string(rune('a' + i))
+	switch w.s.Phase {
+	case protocol.Free:
+		if x.head.Epoch < x.left.epoch {
+			step(tag+" acquire", func(y *world) { y.send(i, protocol.Acquire{}, r) })
+		}
+	case protocol.Over:
+		if x.head.Epoch < x.left.epoch && w.life <= x.left.lives {
+			step(tag+" again", func(y *world) { y.restart(i, r) })
+		}
+	case protocol.Held:
+		if len(w.victims) > 0 {
+			step(tag+" abort", func(y *world) {
+				v := y.w[i].victims
+				y.abort(v[0])
+				y.w[i].victims = v[1:]
+			})
+		}
+		h := &w.s.Head
+		if h.N < x.left.n {
+			step(tag+" commit", func(y *world) {
+				y.uploads[protocol.Name{N: h.N + 1, Epoch: h.Epoch}] = open
+				from, to := fmt.Sprint(h.N*10), fmt.Sprint(h.N*10+10)
+				y.send(i, protocol.Commit{Nonce: y.w[i].nonce(i), Txn: stream.Txn{
+					Time:      stream.Micros(i),
+					Ranges:    []stream.Range{{Partition: "p", From: stream.Position(from), To: stream.Position(to)}},
+					Bookmarks: []stream.Bookmark{{Partition: "p", Position: stream.Position(to)}},
+				}}, r)
+			})
+		}
+		if pending := protocol.Pending(h); len(pending) > 0 {
+			n := pending[0]
+			step(tag+" publish", func(y *world) {
+				y.complete(n)
+				y.send(i, protocol.Mark{Nonce: y.w[i].nonce(i), Mark: stream.Mark{Retired: n.N}}, r)
+			})
+		}
+		if r.collects && len(w.victims) == 0 && len(x.uploads) > 0 {
+			x.collect(i, r, step)
+		}
+		step(tag+" release", func(y *world) { y.send(i, protocol.Release{Nonce: y.w[i].nonce(i)}, r) })
+	}
+}
+
+// collect decides from a head just read, if it is still worker i's. Aborting comes later.
+func (x *world) collect(i int, r *rules, step func(string, func(*world))) {
+	w := &x.w[i]
+	if x.head.Epoch != w.s.Head.Epoch || x.head.Owner != w.s.Owner {
+		return
+	}
+	var victims []protocol.Name
+	for n, u := range x.uploads {
+		if u == open && protocol.UploadsWithout(r.off, &x.head, n) == protocol.Garbage {
+			victims = append(victims, n)
+		}
+	}
+	if len(victims) == 0 {
+		return
+	}
+	slices.SortFunc(victims, func(a, b protocol.Name) int { return strings.Compare(a.String(), b.String()) })
+	step(string(rune('a'+i))+" collect", func(y *world) { y.w[i].victims = victims })
+}
+
+func newWorld(b bounds, r *rules) world {
+	p := stream.PipelineState{
+		Incarnation: "i", Lanes: 1, Plan: stream.Plan{Epoch: 1},
+		Starts: map[stream.PartitionID]stream.Bookmark{"p": {Position: "0"}},
+	}
+	x := world{
+		head: protocol.NewHead(&p, 0, "n0"), left: b, at: "0",
+		owners: map[uint64]string{}, uploads: map[protocol.Name]upload{}, manifests: map[protocol.Name]string{},
+	}
+	for i := range x.w {
+		x.restart(i, r)
+	}
+	return x
+}
+
+// way is how a state was reached.
+type way struct {
+	before *way
+	step   string
+}
+
+func (w *way) String() string {
+	if w == nil {
+		return "start"
+	}
+	return w.before.String() + ", " + w.step
+}
+
+// explore walks through all states and returns the first violation with the way to it.
+func explore(b bounds, r *rules, limit int) (states, finished int, found string) {
+	type node struct {
+		x    world
+		from *way
+	}
+	start := newWorld(b, r)
+	seen := map[[16]byte]bool{start.key(): true}
+	queue := []node{{x: start}}
+	defer func() {
+		if v := recover(); v != nil {
+			bad, ok := v.(violation)
+			if !ok {
+				panic(v)
+			}
+			states, found = len(seen), bad.what+": "+queue[0].from.String()
+		}
+	}()
+	for len(queue) > 0 && len(seen) < limit {
+		n := &queue[0]
+		if n.x.head.Retired == b.n {
+			finished++
+		}
+		n.x.successors(r, func(what string, y world) {
+			k := y.key()
+			if seen[k] {
+				return
+			}
+			seen[k] = true
+			queue = append(queue, node{y, &way{n.from, what}})
+		})
+		queue[0] = node{}
+		queue = queue[1:]
+	}
+	return len(seen), finished, ""
+}
+
+func TestModel(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		b    bounds
+		r    rules
+	}{
+		{"a crash", bounds{n: 1, epoch: 2, lives: 1, crashes: 1}, rules{plans: [2]uint64{1, 1}}},
+		{"two commits, a lost answer", bounds{n: 2, epoch: 2, doubts: 1}, rules{plans: [2]uint64{1, 1}}},
+		{"garbage, a late or doubled request", bounds{n: 1, epoch: 2, later: 1}, rules{collects: true, plans: [2]uint64{1, 1}}},
+		{"three owners", bounds{n: 1, epoch: 3, lives: 1}, rules{collects: true, plans: [2]uint64{1, 1}}},
+		{"two plans", bounds{n: 1, epoch: 2, later: 1}, rules{plans: [2]uint64{1, 2}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			states, finished, found := explore(c.b, &c.r, 1<<20)
+			if states >= 1<<20 {
+				t.Fatal("the bounds are too wide to walk through all states")
+			}
+			t.Logf("%d states, %d of them with everything published", states, finished)
+			if found != "" {
+				t.Fatal(found)
+			}
+			if finished == 0 {
+				t.Fatal("nothing was ever published")
+			}
+		})
+	}
+}
+
+// TestMutants: without any one of its guards, the model must find the protocol wanting.
+func TestMutants(t *testing.T) {
+	all := bounds{n: 2, epoch: 3, lives: 2, crashes: 1, doubts: 2, later: 1}
+	for _, c := range []struct {
+		name string
+		r    rules
+	}{
+		{"epoch check", rules{off: protocol.OffEpoch}},
+		{"nonce", rules{off: protocol.OffNonce}},
+		{"ETag", rules{off: protocol.OffETag}},
+		{"re-read after an ambiguous answer", rules{off: protocol.OffReread}},
+		{"dense numbers", rules{off: protocol.OffDense}},
+		{"plan epoch", rules{off: protocol.OffPlan, plans: [2]uint64{1, 2}}},
+		{"garbage by epochs", rules{off: protocol.OffGarbageEpochs, collects: true}},
+		{"no discarding after W6 was sent", rules{discards: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.r.plans == [2]uint64{} {
+				c.r.plans = [2]uint64{1, 1}
+			}
+			states, _, found := explore(all, &c.r, 1<<20)
+			if found == "" {
+				t.Fatalf("%d states and no violation", states)
+			}
+			t.Logf("%d states: %s", states, found)
+		})
+	}
+}
