@@ -16,6 +16,7 @@ const blockRows = 4096
 // scratch is what encoding a row group needs besides the rows. It is borrowed for that long.
 type scratch struct {
 	levels
+	words
 	ones   []int16
 	bools  []bool
 	i32    []int32
@@ -41,6 +42,11 @@ func (s *scratch) write(w file.ColumnChunkWriter, lf *leaf, v *stream.Vec, n int
 	if n == 0 {
 		return nil
 	}
+	if bw, ok := w.(*file.ByteArrayColumnChunkWriter); ok && len(lf.steps) == 1 && !bw.SupportsArrowOffsets() {
+		if done, err := s.writeWords(bw, lf, v, n); done || err != nil {
+			return wrap(lf, err)
+		}
+	}
 	flat := len(lf.steps) == 1 && len(v.Valid) == 0
 	for from := 0; from < n; from += blockRows {
 		to := min(from+blockRows, n)
@@ -50,7 +56,7 @@ func (s *scratch) write(w file.ColumnChunkWriter, lf *leaf, v *stream.Vec, n int
 				def = s.ones[:to-from]
 			}
 			if err := s.dense(w, lf, v, from, to, def); err != nil {
-				return fmt.Errorf("parquet: column %q: %w", lf.path, err)
+				return wrap(lf, err)
 			}
 			continue
 		}
@@ -65,10 +71,17 @@ func (s *scratch) write(w file.ColumnChunkWriter, lf *leaf, v *stream.Vec, n int
 			rep = nil
 		}
 		if err := s.gather(w, lf, def, rep); err != nil {
-			return fmt.Errorf("parquet: column %q: %w", lf.path, err)
+			return wrap(lf, err)
 		}
 	}
 	return nil
+}
+
+func wrap(lf *leaf, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("parquet: column %q: %w", lf.path, err)
 }
 
 // dense writes rows that all have a value straight from the column where Parquet's form is Arrow's.

@@ -371,3 +371,28 @@ func TestRowGroupsLeaveAtOnce(t *testing.T) {
 		t.Errorf("got %d bytes written before the end, want at least %d", e.Written(), want)
 	}
 }
+
+// A column that looks repetitive and is not gives its dictionary up on the way.
+func TestDictionaryGivenUp(t *testing.T) {
+	s := arrow.NewSchema([]arrow.Field{{Name: "w", Type: arrow.BinaryTypes.String, Nullable: true}}, nil)
+	b := stream.NewBatch(s)
+	const rows = 200_000
+	for i := range rows {
+		switch {
+		case i%101 == 5:
+			b.Cols[0].AppendNull()
+		case i < rows*6/10:
+			b.Cols[0].AppendString("same")
+		default:
+			b.Cols[0].AppendString(fmt.Sprintf("%040d", i))
+		}
+	}
+	b.Rows = rows
+	b.SelectAll()
+	got, want := column(read(t, encode(t, s, parquet.DefaultOptions(), nil, b)), 0), b.Cols[0].Arrow()
+	for i := range rows {
+		if got[i] != value(want, i) {
+			t.Fatalf("row %d: got %v, want %v", i, got[i], value(want, i))
+		}
+	}
+}

@@ -34,7 +34,7 @@ func DefaultOptions() Options {
 }
 
 // codec is what a word of the configuration means. Zstd runs at klauspost's fastest level: on generated orders the next
-// level cost a third more time and made files 2 % smaller.
+// level's files were not smaller (29.2 bytes a row against 28.6), and it is slower.
 type codec struct {
 	word  string
 	kind  compress.Compression

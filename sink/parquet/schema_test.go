@@ -3,6 +3,7 @@ package parquet_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -152,4 +153,96 @@ func TestOptions(t *testing.T) {
 	if _, err := parquet.NewFormat(o); !errors.Is(err, stream.ErrPermanent) {
 		t.Errorf("got %v, want a permanent error", err)
 	}
+}
+
+// Every page's bounds and null count are those of exactly its rows, with a dictionary and without: readers skip pages by
+// them.
+func TestPageIndexIsExact(t *testing.T) {
+	s := arrow.NewSchema([]arrow.Field{
+		{Name: "word", Type: arrow.BinaryTypes.String, Nullable: true}, {Name: "needed", Type: arrow.BinaryTypes.String},
+		{Name: "unique", Type: arrow.BinaryTypes.String, Nullable: true},
+	}, nil)
+	const rows = 300_000
+	b := stream.NewBatch(s)
+	for i := range rows {
+		if i%7 == 3 || i/20_000 == 9 {
+			b.Cols[0].AppendNull()
+			b.Cols[2].AppendNull()
+		} else {
+			b.Cols[0].AppendString(fmt.Sprintf("word-%05d", i/5000*7919%1000))
+			b.Cols[2].AppendString(fmt.Sprintf("u-%09d", i*7919%1_000_003))
+		}
+		b.Cols[1].AppendString(fmt.Sprintf("state-%03d", (i/900)*37%100))
+	}
+	b.Rows = rows
+	b.SelectAll()
+	pf, err := file.NewParquetReader(bytes.NewReader(encode(t, s, parquet.DefaultOptions(), nil, b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rg, err := pf.GetPageIndexReader().RowGroup(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c := range b.Cols {
+		ci, err := rg.GetColumnIndex(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		oi, err := rg.GetOffsetIndex(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages := oi.GetPageLocations()
+		if len(pages) < 3 {
+			t.Fatalf("column %d has %d pages, want several", c, len(pages))
+		}
+		for p := range pages {
+			to := rows
+			if p+1 < len(pages) {
+				to = int(pages[p+1].FirstRowIndex)
+			}
+			least, most, nulls := bounds(b.Cols[c], int(pages[p].FirstRowIndex), to)
+			if got := string(ci.GetMinValues()[p]); got != least {
+				t.Errorf("column %d page %d: least value %q, want %q", c, p, got, least)
+			}
+			if got := string(ci.GetMaxValues()[p]); got != most {
+				t.Errorf("column %d page %d: greatest value %q, want %q", c, p, got, most)
+			}
+			if got := ci.GetNullCounts()[p]; got != nulls {
+				t.Errorf("column %d page %d: %d nulls, want %d", c, p, got, nulls)
+			}
+		}
+		least, most, nulls := bounds(b.Cols[c], 0, rows)
+		cc, err := pf.MetaData().RowGroup(0).ColumnChunk(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := cc.Statistics()
+		if err != nil || string(st.EncodeMin()) != least || string(st.EncodeMax()) != most || st.NullCount() != nulls || st.NumValues() != rows-nulls {
+			t.Errorf("column %d: statistics %v (%v), want %q to %q and %d nulls", c, st, err, least, most, nulls)
+		}
+		if cc.HasDictionaryPage() != (c < 2) {
+			t.Errorf("column %d: dictionary %v", c, cc.HasDictionaryPage())
+		}
+	}
+}
+
+func bounds(v *stream.Vec, from, to int) (least, most string, nulls int64) {
+	first := true
+	for i := from; i < to; i++ {
+		if v.IsNull(i) {
+			nulls++
+			continue
+		}
+		x := v.StringAt(i)
+		if first || x < least {
+			least = x
+		}
+		if first || x > most {
+			most = x
+		}
+		first = false
+	}
+	return least, most, nulls
 }
