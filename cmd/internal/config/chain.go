@@ -1,8 +1,7 @@
 package config
 
 import (
-	"maps"
-	"slices"
+	"fmt"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -59,7 +58,9 @@ func (c *chain) report(e *syntax.Error, what string, n *node) {
 	}
 	f.Fix = e.Fix
 	if e.Note != "" {
-		f.Notes = append(f.Notes, strings.Split(e.Note, "\n")...)
+		for note := range strings.SplitSeq(e.Note, "\n") {
+			f.Notes = append(f.Notes, shorten(note))
+		}
 	}
 	if e.Code != codeColumn {
 		return
@@ -93,9 +94,22 @@ func (c *chain) gone(in, out *arrow.Schema, by string) {
 }
 
 func names(s *arrow.Schema) []string {
-	m := map[string]bool{}
+	var list []string
 	for _, f := range s.Fields() {
-		m[f.Name] = true
+		list = append(list, f.Name)
 	}
-	return slices.Sorted(maps.Keys(m))
+	return list
+}
+
+// shorten keeps a list of very many columns from burying the fault.
+func shorten(note string) string {
+	const most = 400
+	if len(note) <= most {
+		return note
+	}
+	i := strings.LastIndex(note[:most], ", ")
+	if i < 0 {
+		return note
+	}
+	return fmt.Sprintf("%s, … and %d more", note[:i], strings.Count(note[i+2:], ", ")+1)
 }

@@ -138,11 +138,11 @@ func (c *chain) smallFiles(root *node) {
 	for i := range c.p.Sinks {
 		s := &c.p.Sinks[i]
 		if rn := s.Parquet.RollSize; rn > 0 && rn < tinyFile {
-			if at, ok := c.places[i].block.find(s.Kind + ".roll.size"); ok {
+			if at, ok := c.places[i].block.find(s.Kind + ".roll.size"); ok && !l.told(at) {
 				l.fault(at.span(), codeSmallFiles, "sink %q rolls files of %s; readers spend their time on footers", s.Name, rn).Fix = "256MiB is a good size"
 			}
 		}
-		if at := dn.get("commit_every"); at != nil && d.CommitEvery > 0 && Remote(s.Parquet.Location) {
+		if at := dn.get("commit_every"); at != nil && d.CommitEvery > 0 && !l.told(at) && Remote(s.Parquet.Location) {
 			files := int64(lanes) * int64(24*time.Hour/d.CommitEvery)
 			if files > manyFiles {
 				f := l.fault(at.span(), codeSmallFiles, "commit_every %s makes about %s files a day for each partition of sink %q that rows fall into", human(d.CommitEvery), thousands(files), s.Name)

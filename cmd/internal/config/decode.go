@@ -126,6 +126,9 @@ func (l *loader) value(n *node, v reflect.Value, path string) {
 		return
 	}
 	t := v.Type()
+	if t == secretType || t.Kind() == reflect.Slice && t.Elem() == secretType {
+		l.secret(n)
+	}
 	switch {
 	case t == nodeType:
 		v.Set(reflect.ValueOf(n))
@@ -163,7 +166,6 @@ func (l *loader) scalar(n *node, v reflect.Value, path string) {
 	t := v.Type()
 	switch {
 	case t == secretType:
-		l.secret(n)
 		if s, ok := l.str(n, path); ok {
 			v.SetString(s)
 		}
@@ -229,9 +231,6 @@ func (l *loader) list(n *node, v reflect.Value, path string) {
 			if part = strings.TrimSpace(part); part != "" {
 				out = reflect.Append(out, reflect.ValueOf(part).Convert(elem))
 			}
-		}
-		if elem == secretType {
-			l.secret(n)
 		}
 		v.Set(out)
 		return

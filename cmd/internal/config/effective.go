@@ -14,10 +14,11 @@ import (
 	"github.com/millrace/millrace/stream/transform"
 )
 
-// tree of what a pipeline means, with every default written out. It is rendered for people and hashed for the ledger.
+// entry is one key of what a pipeline means, with every default written out. It is rendered for people and hashed for the
+// ledger. Empty values are left out.
 type entry struct {
 	key   string
-	value any  // string, []entry or [][]entry
+	value any  // string, flow, []entry or [][]entry
 	hash  bool // takes part in the hash
 }
 
@@ -61,7 +62,7 @@ func (p *Pipeline) entries() []entry {
 		sinks = append(sinks, p.sinkEntries(&p.Sinks[i]))
 	}
 	d := p.Delivery
-	lanes := "min(source partitions, 8)"
+	lanes := ""
 	if d.Lanes > 0 {
 		lanes = fmt.Sprint(d.Lanes)
 	}
@@ -70,11 +71,11 @@ func (p *Pipeline) entries() []entry {
 		give = human(p.Retry.GiveUpAfter)
 	}
 	return []entry{
-		{"version", fmt.Sprint(p.Version), true}, {"name", p.Name, true}, {"description", p.Description, false},
+		{"version", number(p.Version), true}, {"name", p.Name, true}, {"description", p.Description, false},
 		{"source", source, true}, {"steps", steps, true}, {"sinks", sinks, true},
 		{"delivery", []entry{
-			{"commit_every", human(d.CommitEvery), true}, {"commit_size", d.CommitSize.String(), true}, {"lanes", lanes, true},
-			{"ledger", d.Ledger, true}, {"history", human(d.History), true}, {"max_pending", fmt.Sprint(d.MaxPending), true},
+			{"commit_every", human(d.CommitEvery), true}, {"commit_size", d.CommitSize.String(), true}, {"lanes", flow(lanes), true},
+			{"ledger", d.Ledger, true}, {"history", human(d.History), true}, {"max_pending", number(d.MaxPending), true},
 		}, true},
 		{"dead_letter", []entry{
 			{p.DeadLetter.Kind, append([]entry{{"location", p.DeadLetter.Location, true}}, configEntries(p.DeadLetter.Config)...), true},
@@ -82,28 +83,27 @@ func (p *Pipeline) entries() []entry {
 		}, true},
 		{"retry", []entry{{"initial", human(p.Retry.Initial), true}, {"max", human(p.Retry.Max), true}, {"give_up_after", give, true}}, true},
 		{"store", []entry{{"s3", []entry{
-			{"endpoint", p.Store.S3.Endpoint, true}, {"path_style", fmt.Sprint(p.Store.S3.PathStyle), true}, {"region", p.Store.S3.Region, true},
+			{"endpoint", p.Store.S3.Endpoint, true}, {"path_style", flow(fmt.Sprint(p.Store.S3.PathStyle)), true}, {"region", p.Store.S3.Region, true},
 		}, true}}, true},
 	}
 }
 
 func (p *Pipeline) sinkEntries(s *Sink) []entry {
-	from := "source"
+	from := "" // the last step, as a step without a name cannot be named
 	if s.From >= 0 && s.From < len(p.Steps) {
-		from = "step " + fmt.Sprint(s.From)
-		if n := p.Steps[s.From].Name; n != "" {
-			from = n
-		}
+		from = p.Steps[s.From].Name
 	}
 	body := append([]entry{{"location", s.Parquet.Location, true}, {"partition_by", s.partition, true},
 		{"roll", []entry{{"size", s.Parquet.RollSize.String(), true}}, true},
-		{"write", s.Parquet.Write, true}, {"max_open", fmt.Sprint(s.Parquet.MaxOpen), true}}, configEntries(s.Config)...)
+		{"write", s.Parquet.Write, true}, {"max_open", number(s.Parquet.MaxOpen), true}}, configEntries(s.Config)...)
 	es := []entry{{"name", s.Name, true}, {"from", from, true}, {s.Kind, body, true}}
 	if s.Catalog != nil {
 		es = append(es, entry{"catalog", []entry{{s.Catalog.Kind, configEntries(s.Catalog.Config), true}}, true})
 	}
 	return es
 }
+
+func number(n int) flow { return flow(fmt.Sprint(n)) }
 
 func columnEntries(s *arrow.Schema) []entry {
 	var es []entry
@@ -173,6 +173,9 @@ func settingText(v reflect.Value) any {
 		var items []string
 		for i := range v.Len() {
 			items = append(items, yamlText(fmt.Sprint(settingText(v.Index(i)))))
+		}
+		if len(items) == 0 {
+			return ""
 		}
 		return flow("[" + strings.Join(items, ", ") + "]")
 	case reflect.Map:

@@ -41,7 +41,7 @@ func later(path string) bool {
 
 // later reports a key that is known to the language and not yet to this version.
 func (l *loader) later(k *node, path string) {
-	l.fault(k.span(), codeLater, "%s is not yet known in this version", indexDot.ReplaceAllString(path, "$1")).Fix = "a later version brings it; leave it out"
+	l.fault(k.span(), codeLater, "%s is not yet known in this version", path).Fix = "a later version brings it; leave it out"
 }
 
 // home is where a key belongs that stands under the wrong one.

@@ -79,7 +79,7 @@ func LoadText(name string, text []byte, c Components, o Options) (*Pipeline, Fau
 
 // load reads one pipeline. It is nil if the text is no tree or something is wrong with it.
 func load(path string, text []byte, c Components, o Options, used map[string]bool) (*Pipeline, []Fault) {
-	l := &loader{file: path, comps: c, opt: o, used: used}
+	l := &loader{file: path, comps: c, opt: o, used: used, named: map[span]bool{}}
 	l.setText(string(text))
 	root := l.parse(text)
 	if root == nil {

@@ -14,8 +14,7 @@ import (
 const hidden = "***"
 
 var (
-	indices  = regexp.MustCompile(`\[\d*\]`)
-	indexDot = regexp.MustCompile(`^(\w+\[\d*\])\.`)
+	indices = regexp.MustCompile(`\[\d*\]`)
 )
 
 // loader reads one file.
@@ -28,7 +27,8 @@ type loader struct {
 	faults  []Fault
 	dropped int // faults beyond maxFaults
 	secrets []string
-	spans   []span // of secrets in the text
+	spans   []span        // of secrets in the text
+	named   map[span]bool // keys that are names of columns, whatever they sound like
 }
 
 // fault notes a fault. The pointer is good until the next one.
@@ -64,7 +64,13 @@ func (l *loader) setText(text string) {
 
 // secret hides a value in whatever is shown from now on: its text, and its place in the file.
 func (l *loader) secret(n *node) {
-	if n == nil || n.kind != scalar {
+	if n == nil {
+		return
+	}
+	for _, v := range n.vals {
+		l.secret(v)
+	}
+	if n.kind != scalar {
 		return
 	}
 	n.secret = true
@@ -137,6 +143,9 @@ func (l *loader) show(n, col int) (string, int) {
 	text := string(line)
 	runes := func(b int) int { return len([]rune(text[:b])) }
 	for _, m := range secretKey.FindAllStringSubmatchIndex(text, -1) {
+		if l.named[span{n, runes(m[0]) + 1, 0}] {
+			continue
+		}
 		if v := text[m[2]:m[3]]; !strings.HasPrefix(strings.Trim(v, `"'`), "${") && !strings.HasPrefix(v, "{") && !strings.HasPrefix(v, "[") {
 			cuts = append(cuts, cut{runes(m[2]), runes(m[2]) + len([]rune(strings.TrimRight(v, " ")))})
 		}

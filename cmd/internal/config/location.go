@@ -72,7 +72,7 @@ func (l *loader) bucket(n *node, what, rest string) string {
 	if !bucketName.MatchString(bucket) {
 		return fail("has a bucket that cannot be one", "a bucket's name has 3 to 63 small letters, digits, dots and hyphens")
 	}
-	prefix = strings.Trim(prefix, "/")
+	prefix = strings.TrimSuffix(prefix, "/")
 	if prefix == "" {
 		return "s3://" + bucket + "/"
 	}

@@ -144,7 +144,7 @@ func (c *chain) missingColumn(s *Sink, in *arrow.Schema, v level) {
 	}
 	f := c.l.fault(v.at.span(), codeColumn, "%s: there is no column %s here", what(s), quote(v.name))
 	f.Fix = didYouMean(v.name, names(in))
-	f.Notes = append(f.Notes, "columns here: "+strings.Join(names(in), ", "))
+	f.Notes = append(f.Notes, shorten("columns here: "+strings.Join(names(in), ", ")))
 	if by := c.lost[v.name]; by != "" {
 		f.Notes = append(f.Notes, "dropped before: "+v.name+" ("+by+")")
 	}
@@ -177,7 +177,10 @@ func (c *chain) keys(s *Sink, in *arrow.Schema, levels []level, n *node) {
 
 // dateOf is what was probably meant by a timestamp in partition_by.
 func (c *chain) dateOf(v level) string {
-	if v.key != nil {
+	switch {
+	case v.key != nil && v.at.text != v.name && strings.ContainsAny(v.expr, "( "):
+		return "partition by date(…), and by hour(…) beside it"
+	case v.key != nil:
 		return "date(" + v.expr + ")?"
 	}
 	return "write {" + asName(v.name) + "_date: date(" + v.expr + ")}"

@@ -49,7 +49,9 @@ func (l *loader) place(n *node, i, length int) span {
 		}
 		k += size
 	}
-	w.content()
+	if i < len(n.raw) {
+		w.content()
+	}
 	left := len(l.line(w.line)) - w.col + 1
 	if left < 1 {
 		return span{w.line, w.col, 1}
@@ -89,7 +91,9 @@ func (w *walker) indent() {
 
 // content goes on to the next line if this one is at its end.
 func (w *walker) content() {
-	if strings.TrimSpace(string(w.rest())) == "" && w.line < len(w.l.lines) {
+	rest := strings.TrimSpace(string(w.rest()))
+	joined := rest == `\` && w.n.style&yaml.DoubleQuotedStyle != 0 // the line's end is escaped
+	if (rest == "" || joined) && w.line < len(w.l.lines) {
 		w.line, w.col = w.line+1, 1
 		w.indent()
 	}
@@ -108,11 +112,15 @@ func (w *walker) pass(r rune) bool {
 			w.col++
 			return true
 		}
+		if string(w.rest()) == `\` && w.line < len(w.l.lines) {
+			w.content()
+			return w.pass(r)
+		}
 		if !ok || w.n.style&yaml.DoubleQuotedStyle == 0 || f != '\\' {
 			w.content() // a fold; or blanks that are the file's indentation
 			return true
 		}
-	} else if !ok {
+	} else {
 		w.content()
 		f, ok = w.at()
 	}

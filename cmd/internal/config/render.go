@@ -14,7 +14,7 @@ type flow string
 // render writes entries as YAML. With forHash, what takes no part in the hash is left out.
 func render(b *strings.Builder, es []entry, depth int, forHash bool, secrets []string) {
 	for _, e := range es {
-		if !forHash || e.hash {
+		if (!forHash || e.hash) && !e.empty() {
 			b.WriteString(strings.Repeat("  ", depth))
 			renderOne(b, e, depth, forHash, secrets)
 		}
@@ -25,49 +25,68 @@ func renderOne(b *strings.Builder, e entry, depth int, forHash bool, secrets []s
 	b.WriteString(yamlText(e.key) + ":")
 	switch v := e.value.(type) {
 	case string:
-		b.WriteString(" " + yamlText(clean(v, secrets)) + "\n")
+		b.WriteString(" " + blockText(clean(v, secrets)) + "\n")
 	case flow:
 		b.WriteString(" " + clean(string(v), secrets) + "\n")
 	case []entry:
-		if len(v) == 0 {
-			b.WriteString(" {}\n")
-			return
-		}
 		b.WriteString("\n")
 		render(b, v, depth+1, forHash, secrets)
 	case [][]entry:
-		if len(v) == 0 {
-			b.WriteString(" []\n")
-			return
-		}
 		b.WriteString("\n")
 		for _, item := range v {
-			for i, x := range item {
-				lead := "  "
-				if i == 0 {
-					lead = "- "
+			lead := "- "
+			for _, x := range item {
+				if x.empty() || forHash && !x.hash {
+					continue
 				}
 				b.WriteString(strings.Repeat("  ", depth+1) + lead)
 				renderOne(b, x, depth+2, forHash, secrets)
+				lead = "  "
 			}
 		}
 	}
 }
 
-// yamlText writes a text so that this package reads it back as the same text; quotes only where they are needed.
-func yamlText(s string) string {
-	if s == hidden || plainText(s) {
-		if s == hidden {
-			return `"` + hidden + `"`
-		}
-		return s
+func (e *entry) empty() bool {
+	switch v := e.value.(type) {
+	case string:
+		return v == ""
+	case flow:
+		return v == ""
+	case []entry:
+		return !slices.ContainsFunc(v, func(x entry) bool { return !x.empty() })
+	case [][]entry:
+		return len(v) == 0
 	}
-	return strconv.Quote(s)
+	return e.value == nil
 }
 
+// yamlText writes a text so that this package reads it back as the same text; quotes only where they are needed.
+func yamlText(s string) string {
+	if !strings.ContainsAny(s, ",[]{}") {
+		return blockText(s)
+	}
+	return quoted(s)
+}
+
+// blockText is yamlText outside of brackets and braces.
+func blockText(s string) string {
+	if s == hidden {
+		return `"` + hidden + `"`
+	}
+	if plainText(s) {
+		return dollars.Replace(s)
+	}
+	return quoted(s)
+}
+
+var dollars = strings.NewReplacer("$$", "$$$$", "${", "$${")
+
+func quoted(s string) string { return dollars.Replace(strconv.Quote(s)) }
+
 func plainText(s string) bool {
-	if s == "" || strings.TrimSpace(s) != s || strings.ContainsAny(s, "\n\t\r\"'{}[],#&*!|>%@`$") || strings.Contains(s, ": ") ||
-		strings.HasSuffix(s, ":") || strings.ContainsAny(s[:1], "-?:=~<") || surprising(s) {
+	if s == "" || strings.TrimSpace(s) != s || strings.ContainsAny(s, "\n\t\r\\\"") || strings.Contains(s, ": ") || strings.Contains(s, " #") ||
+		strings.HasSuffix(s, ":") || strings.ContainsAny(s[:1], "-?:=~<,[]{}#&*!|>'%@`") || surprising(s) {
 		return false
 	}
 	var n yaml.Node

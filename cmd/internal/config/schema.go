@@ -68,6 +68,7 @@ func (l *loader) columns(n *node, path string, depth int) ([]arrow.Field, bool) 
 
 // columnName refuses names that no table could have.
 func (l *loader) columnName(k *node) bool {
+	l.named[span{k.line, k.col, 0}] = true
 	for _, r := range k.text {
 		if r < ' ' || r == 0x7f {
 			l.fault(k.span(), codeValue, "a column's name has no control characters")

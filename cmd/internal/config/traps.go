@@ -167,6 +167,9 @@ func (l *loader) tornFault(v, last *node, text, key string) {
 	at := v.span()
 	if last.line == v.line {
 		at.length = last.col + last.length - v.col
+		if line := l.line(v.line); at.col-1+at.length <= len(line) {
+			text = string(line[at.col-1 : at.col-1+at.length]) // as it was spaced
+		}
 	}
 	if v.secret {
 		text = hidden

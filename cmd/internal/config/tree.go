@@ -83,6 +83,8 @@ func (n *node) show() string {
 		return "a map"
 	case n.kind == sequence:
 		return "a list"
+	case n.null() && n.text == "":
+		return "nothing"
 	case n.secret:
 		return `"` + hidden + `"`
 	}
@@ -246,6 +248,7 @@ func (l *loader) pairs(n *node, y *yaml.Node, depth int) {
 			continue
 		case yk.Kind != yaml.ScalarNode:
 			l.fault(at, codeType, "a key is a word, not a list or map").Fix = l.braceHint(yk)
+			n.broken = true
 			continue
 		case yk.Tag == "!!merge":
 			l.fault(at, codeAlias, "merge keys are not taken").Fix = "write the keys out here"

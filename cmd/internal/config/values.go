@@ -107,7 +107,7 @@ func (l *loader) duration(n *node, path string) (time.Duration, bool) {
 	case anyNumber.MatchString(n.text):
 		f := l.fault(n.span(), codeUnit, "%s: %s has no unit", path, n.show())
 		f.Fix = "write 10s, 5m, 2h or 7d"
-		if wholeNumber.MatchString(n.text) && !n.secret {
+		if wholeNumber.MatchString(n.text) && n.text != "0" && !n.secret {
 			f.Fix = fmt.Sprintf("write %ss, %sm or %sh", n.text, n.text, n.text)
 		}
 	default:
@@ -150,7 +150,7 @@ func (l *loader) bytes(n *node, path string) (stream.Bytes, bool) {
 	case anyNumber.MatchString(n.text):
 		f := l.fault(n.span(), codeUnit, "%s: %s has no unit", path, n.show())
 		f.Fix = "write 64KiB, 256MiB or 1GiB"
-		if wholeNumber.MatchString(n.text) && n.text[0] != '-' && !n.secret {
+		if wholeNumber.MatchString(n.text) && n.text[0] != '-' && n.text != "0" && !n.secret {
 			f.Fix = fmt.Sprintf("write %sB, %sKiB or %sMiB", n.text, n.text, n.text)
 		}
 	case strings.HasPrefix(n.text, "-") && !strings.ContainsAny(n.text, " "):

@@ -31,7 +31,7 @@ func mask(text string) string {
 		}
 		end := closing(text[i:])
 		b.WriteString(text[:i+1])
-		if end < 0 {
+		if end < 0 || !reference.MatchString(text[i+2:i+end-1]) {
 			text = text[i+1:]
 			continue
 		}
@@ -60,24 +60,18 @@ func unmask(s string) string {
 
 // closing is the index behind the brace that closes the "${" that s begins with, on the same line; -1: there is none.
 func closing(s string) int {
-	depth := 0
-	for i, r := range s {
-		switch r {
-		case '\n':
-			return -1
-		case '{':
-			depth++
-		case '}':
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		}
+	i := strings.IndexAny(s, "}\n")
+	if i < 0 || s[i] == '\n' || strings.Contains(s[2:i], "${") {
+		return -1
 	}
-	return -1
+	return i + 1
 }
 
 // sub is one replacement: text[to:toEnd] stands for raw[from:fromEnd], in bytes.
 type sub struct{ from, fromEnd, to, toEnd int }
+
+// reference is what may stand in the braces.
+var reference = regexp.MustCompile(`^(file:.*|[A-Za-z_][A-Za-z0-9_]*(:-.*)?)$`)
 
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
@@ -97,7 +91,7 @@ func (l *loader) substitute(n *node) {
 		case strings.HasPrefix(rest, "${"):
 			end := closing(rest)
 			if end < 0 {
-				l.inside(n, i, 2, codeVariable, "${ without its closing brace").Fix = "$$ is a plain dollar sign"
+				l.inside(n, i, 2, codeVariable, "${ without its closing brace").Fix = "variables do not nest; $$ is a plain dollar sign"
 				n.broken = true
 				return
 			}
