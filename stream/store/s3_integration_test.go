@@ -29,3 +29,5 @@ func TestS3Conforms(t *testing.T) {
 func TestS3ConformsAtTheRootOfABucket(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Client { return openBucket(t, "") })
 }
+
+func TestProbeS3(t *testing.T) { probe(t, openBucket(t, "ledger/"), openBucket(t, "table/")) }
