@@ -21,6 +21,8 @@ type checker struct {
 	reg    *Registry
 	errs   []*Error
 	consts ctx // computes constants, once
+
+	timeless bool // there is no transaction, and so no batch_time()
 }
 
 func (k *checker) fail(at syntax.Place, code, text, fix string) node {
@@ -113,17 +115,21 @@ func article(t arrow.DataType) string {
 	return "a " + s
 }
 
-// apply makes a node of a kernel, and computes it at once if all of its arguments are constants.
+// apply makes a node of a kernel, and computes it at once if all of its arguments are constants. An argument that has been
+// complained about makes it nil.
 func (k *checker) apply(n *applyNode, at syntax.Place) node {
 	n.k = kindOf(n.t)
 	n.text = k.source(at)
-	if n.impure {
-		return n
-	}
+	constant := !n.impure
 	for _, a := range n.args {
-		if _, ok := a.(*constNode); !ok {
-			return n
+		if a == nil {
+			return nil
 		}
+		_, ok := a.(*constNode)
+		constant = constant && ok
+	}
+	if !constant {
+		return n
 	}
 	c := &k.consts
 	c.rows = 1
@@ -265,8 +271,8 @@ func (k *checker) path(n *syntax.Path) node {
 		return &colNode{t: f.Type, k: kindOf(f.Type), null: f.Nullable, index: found[0]}
 	}
 	p := &pathNode{index: found[0], parts: n.Parts, t: f.Type, null: f.Nullable}
-	for i, part := range n.Parts {
-		if !k.descend(p, part, k.text[n.Pos:part.Pos], &n.Parts[i]) {
+	for _, part := range n.Parts {
+		if !k.descend(p, part, k.text[n.Pos:part.Pos]) {
 			return nil
 		}
 	}
@@ -275,7 +281,7 @@ func (k *checker) path(n *syntax.Path) node {
 }
 
 // descend finds the type of one part of a path; before is the text of what it is a part of.
-func (k *checker) descend(p *pathNode, part syntax.Part, before string, into *syntax.Part) bool {
+func (k *checker) descend(p *pathNode, part syntax.Part, before string) bool {
 	wrong := func(text, fix string) bool { k.fail(part.Place, CodeColumn, text, fix); return false }
 	switch t := p.t.(type) {
 	case *arrow.StructType:
@@ -312,7 +318,6 @@ func (k *checker) descend(p *pathNode, part syntax.Part, before string, into *sy
 		p.t, p.null = t.Elem(), true
 		return true
 	}
-	_ = into
 	return wrong(fmt.Sprintf("%s is %s, and has no parts", before, article(p.t)), "")
 }
 
@@ -375,13 +380,13 @@ func (k *checker) cast(n *syntax.Cast) node {
 	return k.apply(&applyNode{t: to, fn: fn, args: []node{x}, try: n.Try, mayNull: n.Try}, n.Place)
 }
 
-// compile reads and checks a text. exactly one of the results is set.
-func compile(text string, in *arrow.Schema, r *Registry) (node, []*Error) {
+// compile reads and checks a text. Exactly one of the results is set.
+func compile(text string, in *arrow.Schema, r *Registry, timeless bool) (node, []*Error) {
 	tree, errs := syntax.Parse(text)
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	k := &checker{text: text, schema: in, reg: r}
+	k := &checker{text: text, schema: in, reg: r, timeless: timeless}
 	k.consts.begin(stream.NewBatch(arrow.NewSchema(nil, nil)))
 	n := k.check(tree)
 	if len(k.errs) > 0 {

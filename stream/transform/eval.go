@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -86,6 +87,27 @@ func (c *ctx) survivors(dst, sel []int32) []int32 {
 func (c *ctx) keep(from int) string {
 	b := c.arena[from:]
 	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
+// maxColumn bounds the bytes of a column that is made here, far enough below the 2 GiB that offsets can count.
+const maxColumn = 1 << 30
+
+// limit makes the rows bad that would take a column of strings beyond maxColumn.
+func (c *ctx) limit(k kind, v *col, sel []int32) {
+	if k != kindStr && k != kindBin {
+		return
+	}
+	size := 0
+	for _, i := range sel {
+		if v.isNull(i) {
+			continue
+		}
+		if size += len(v.str[i]); size > maxColumn {
+			size -= len(v.str[i])
+			c.where = ""
+			c.fail(i, CodeSize, fmt.Sprintf("%d bytes more would take the column beyond 1 GiB in one batch", len(v.str[i])))
+		}
+	}
 }
 
 // clip shortens a value for people.

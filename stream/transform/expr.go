@@ -23,7 +23,11 @@ type Expr struct {
 
 // Compile checks text against the columns of in. Either the expression is returned, or every error that was found.
 func Compile(text string, in *arrow.Schema, r *Registry) (*Expr, []*Error) {
-	n, errs := compile(text, in, r)
+	return newExpr(text, in, r, false)
+}
+
+func newExpr(text string, in *arrow.Schema, r *Registry, timeless bool) (*Expr, []*Error) {
+	n, errs := compile(text, in, r, timeless)
 	if len(errs) > 0 {
 		return nil, errs
 	}
@@ -49,17 +53,20 @@ type RowError struct {
 // not in sel are zero values. Rows that could not be computed are null there and are returned.
 func (e *Expr) Eval(b *stream.Batch, sel []int32, into *stream.Vec) []RowError {
 	e.ctx.begin(b)
-	e.root.eval(&e.ctx, sel).store(kindOf(e.Type()), into, sel, b.Rows)
+	out := e.root.eval(&e.ctx, sel)
+	e.ctx.limit(kindOf(e.Type()), out, sel)
 	var bad []RowError
 	for _, x := range e.ctx.errs {
+		out.setNull(x.row) // coalesce may have put something in its place
 		bad = append(bad, RowError{x.row, x.code, x.reason})
 	}
+	out.store(kindOf(e.Type()), into, sel, b.Rows)
 	return bad
 }
 
-// EvalConst computes an expression without columns. The result is the only row of the column.
+// EvalConst computes an expression without columns and without batch_time(). The result is the only row of the column.
 func EvalConst(text string, r *Registry) (*stream.Vec, []*Error) {
-	e, errs := Compile(text, arrow.NewSchema(nil, nil), r)
+	e, errs := newExpr(text, arrow.NewSchema(nil, nil), r, true)
 	if len(errs) > 0 {
 		return nil, errs
 	}

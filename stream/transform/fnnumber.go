@@ -176,7 +176,9 @@ func (b *bound) extreme(op string) node {
 	args := make([]node, len(b.args))
 	mayNull := true
 	for i, a := range b.args {
-		args[i] = b.coerce(a, t, places[i])
+		if args[i] = b.coerce(a, t, places[i]); args[i] == nil {
+			return nil
+		}
 		mayNull = mayNull && args[i].nullable()
 	}
 	k := kindOf(t)

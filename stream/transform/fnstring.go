@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -59,7 +60,7 @@ func stringFunctions() []Function {
 			Doc:      "The characters from number start on, counted from 1, or from the end if negative; all, or as many as length says.",
 			Examples: []Example{{"substring('Zürich', 2, 3)", "üri"}, {"substring('Zürich', -2)", "ch"}, {"substring('abc', 0, 2)", "a"}},
 			min:      2, max: 3,
-			bind: typed(overload{args: []arrow.DataType{str, i64}, result: str, fn: map2(func(s string, from int64) string { return substring(s, from, int64(len(s))+1) })},
+			bind: typed(overload{args: []arrow.DataType{str, i64}, result: str, fn: map2(func(s string, from int64) string { return substring(s, from, math.MaxInt64) })},
 				overload{args: []arrow.DataType{str, i64, i64}, result: str, fn: substringKernel}),
 		},
 		{
@@ -215,13 +216,13 @@ func substringKernel(c *ctx, sel []int32, in []*col, out *col) {
 func substring(s string, start, count int64) string {
 	if start < 0 {
 		start += int64(utf8.RuneCountInString(s)) + 1
-		if start < 1 && count+start < count {
-			count, start = count+start-1, 1
-		}
-	} else if start == 0 {
-		start, count = 1, count-1
 	}
-	if count <= 0 {
+	end := start + count
+	if start > 0 && end < start {
+		end = math.MaxInt64
+	}
+	start = max(start, 1)
+	if end <= start {
 		return ""
 	}
 	from, k := len(s), int64(1)
@@ -229,7 +230,7 @@ func substring(s string, start, count int64) string {
 		if k == start {
 			from = i
 		}
-		if k >= start && k-start == count {
+		if k == end {
 			return s[from:i]
 		}
 		k++

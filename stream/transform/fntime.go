@@ -24,6 +24,9 @@ func timeFunctions() []Function {
 		{
 			Name: "batch_time", Usage: "batch_time()", Result: "timestamp", Doc: "The time of the transaction: one value for all of its rows.",
 			bind: func(b *bound) node {
+				if b.timeless {
+					return b.fail(b.call.Place, CodeConstant, "batch_time() is known in steps only", "")
+				}
 				return b.apply(&applyNode{t: ts, impure: true, fn: func(c *ctx, sel []int32, _ []*col, out *col) {
 					for _, i := range sel {
 						out.i64[i] = c.now

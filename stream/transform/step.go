@@ -30,6 +30,9 @@ func (s *base) Ports() []stream.Port { return []stream.Port{{Schema: s.out.Schem
 // from takes over everything of b but columns and selection.
 func (s *base) from(b *stream.Batch) {
 	s.out.Rows, s.out.Time, s.out.Origin, s.out.Raw = b.Rows, b.Time, b.Origin, b.Raw
+	if s.out.Sel == nil {
+		s.out.Sel = make([]int32, 0, stream.BatchRows)
+	}
 }
 
 // reject gives the rows that failed to b.Reject and returns sel without them, in the memory of buf.
@@ -66,7 +69,7 @@ type filter struct {
 // Build checks that Expr is a condition.
 func (f Filter) Build(in *arrow.Schema, name string, r *Registry) (stream.Step, []*Error) {
 	k := &checker{text: f.Expr, schema: in}
-	n, errs := compile(f.Expr, in, r)
+	n, errs := compile(f.Expr, in, r, false)
 	if len(errs) == 0 {
 		n = k.condition(n, syntax.Place{Len: len(f.Expr)}, "filter")
 		errs = k.errs
@@ -130,6 +133,9 @@ type setItem struct {
 // Build checks all expressions. The Path of an error is the name of the column.
 func (s Set) Build(in *arrow.Schema, name string, r *Registry) (stream.Step, []*Error) {
 	var errs []*Error
+	if len(s.Assigns) == 0 {
+		errs = append(errs, &Error{Code: CodeStep, Text: "no column is set here"})
+	}
 	fields := slices.Clone(in.Fields())
 	out := &set{base: base{name: name}}
 	seen := map[string]bool{}
@@ -143,7 +149,7 @@ func (s Set) Build(in *arrow.Schema, name string, r *Registry) (stream.Step, []*
 			continue
 		}
 		seen[a.Name] = true
-		n, bad := compile(a.Expr, in, r)
+		n, bad := compile(a.Expr, in, r, false)
 		if n != nil && kindOf(n.typ()) == kindNull {
 			bad = []*Error{{Len: len(a.Expr), Code: CodeType, Text: "NULL alone has no type", Fix: "CAST(NULL AS string), or another type"}}
 		}
@@ -170,9 +176,6 @@ func (s Set) Build(in *arrow.Schema, name string, r *Registry) (stream.Step, []*
 	return out, nil
 }
 
-// maxColumn bounds the bytes of a column that is made here, far enough below the 2 GiB that offsets can count.
-const maxColumn = 1 << 30
-
 // Apply computes the selected rows. Columns that are not set are shared with b.
 func (s *set) Apply(b *stream.Batch, emit stream.Emit) error {
 	s.from(b)
@@ -182,27 +185,10 @@ func (s *set) Apply(b *stream.Batch, emit stream.Emit) error {
 	for i := range s.items {
 		it := &s.items[i]
 		v := it.expr.eval(&s.ctx, sel)
-		if it.k == kindStr || it.k == kindBin {
-			s.bound(v, sel)
-		}
+		s.ctx.limit(it.k, v, sel)
 		sel = reject(&s.ctx, b, s.name, it.name, &s.sel, sel)
 		v.store(it.k, it.vec, sel, b.Rows)
 		s.out.Cols[it.at] = it.vec
 	}
 	return s.emit(sel, emit)
-}
-
-// bound makes the rows bad that would take a column of strings beyond maxColumn.
-func (s *set) bound(v *col, sel []int32) {
-	size := 0
-	for _, i := range sel {
-		if v.isNull(i) {
-			continue
-		}
-		if size += len(v.str[i]); size > maxColumn {
-			size -= len(v.str[i])
-			s.ctx.fail(i, CodeSize, fmt.Sprintf("%d bytes more would take the column beyond 1 GiB in one batch", len(v.str[i])))
-			v.setNull(i)
-		}
-	}
 }

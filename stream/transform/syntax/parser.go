@@ -173,8 +173,12 @@ func (p *parser) compare() Node {
 	t := p.peek()
 	if op, ok := comparisons[t.text]; ok && t.kind == tokOp {
 		p.take()
-		n := p.binary(op, t.Place, l, p.sum())
+		r := p.sum()
+		n := p.binary(op, t.Place, l, r)
 		if t := p.peek(); t.kind == tokOp && comparisons[t.text] != "" {
+			if j, ok := r.(*Binary); ok && j.Op == "||" {
+				p.fail(j.Word, CodeForeign, "|| joins strings", "write OR")
+			}
 			p.fail(t.Place, CodeSyntax, "comparisons do not chain", "write `a < b AND b < c`")
 		}
 		return n
