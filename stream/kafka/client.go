@@ -33,8 +33,9 @@ const (
 	// maxRead bounds an answer. Brokers send at least one whole batch, even if it is larger than asked for; the
 	// largest that a topic may allow in practice is far below this.
 	maxRead = 128 << 20
-	// maxDecompressed bounds what a batch may grow to. A batch of the usual 1 MiB that does is a hundredfold bomb.
-	maxDecompressed = 128 << 20
+	// maxDecompressed bounds what a batch may grow to: four times the largest record that a pipeline takes by default. A
+	// batch of the usual 1 MiB that exceeds it has grown more than sixtyfold, which is a bomb.
+	maxDecompressed = 64 << 20
 )
 
 // connect makes a client. role goes into the client id, by which brokers' logs and quotas name it.

@@ -16,6 +16,6 @@
 // fails for good halts that partition with a *stream.PartitionError; a broker that is away is waited for.
 //
 // Guarantees. The batches of a partition tile. With read_committed nothing above the last stable offset and nothing of an
-// aborted transaction is delivered. A batch that cannot be decoded, or that would grow above 128 MiB when decompressed,
+// aborted transaction is delivered. A batch that cannot be decoded, or that would grow above 64 MiB when decompressed,
 // halts its partition at its offset. Memory is bounded: a lane fetches on only while little is queued.
 package kafka

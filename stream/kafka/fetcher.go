@@ -277,6 +277,9 @@ func (r *reader) noProgress(p *partition, cause error, size int) {
 		r.note(p, r.s.waiting(fmt.Sprintf("read %s at offset %d", p.id, p.pos), cause))
 		return
 	}
+	if big != nil {
+		cause = fmt.Errorf("it grows to more than %s when it is decompressed", stream.Bytes(maxDecompressed))
+	}
 	err := fmt.Errorf("kafka: the batch at offset %d cannot be read: %w: %w", p.pos, stream.ErrPermanent, cause)
 	r.halt(p, codeCorrupt, stream.WithNext(err, "compare the partition's replicas; if no whole copy is left, start a new pipeline with its own ledger behind this offset"))
 }

@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -117,4 +118,14 @@ func open(t testing.TB, s *kafka.Source, at ...stream.Bookmark) stream.Reader {
 	}
 	t.Cleanup(func() { _ = r.Close() })
 	return r
+}
+
+func rawID(t testing.TB, id string) (raw [16]byte) {
+	t.Helper()
+	b, err := hex.DecodeString(id)
+	if err != nil || len(b) != len(raw) {
+		t.Fatalf("%q is no topic id: %v", id, err)
+	}
+	copy(raw[:], b)
+	return raw
 }
