@@ -27,6 +27,7 @@ type Worker struct {
 	retired Totals          // of lanes that are gone
 	ended   chan struct{}   // closed when bounded input is done in every lane held
 	endOnce sync.Once
+	halted  error // of the first lane that halted
 }
 
 // NewWorker checks nothing and starts nothing.
@@ -35,7 +36,7 @@ func NewWorker(p Pipeline, d Deps) *Worker {
 }
 
 // Run takes part until ctx is over, then flushes and releases every lane and leaves, within drain. It returns nil after a clean
-// drain or when bounded input is done.
+// drain, or when bounded input is done in every lane; if lanes halted instead, it returns the first one's fault.
 func (w *Worker) Run(ctx context.Context, drain time.Duration) error {
 	assign, stop := context.WithCancel(ctx)
 	defer stop()
@@ -61,7 +62,14 @@ func (w *Worker) Run(ctx context.Context, drain time.Duration) error {
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("assignment of lanes: %w", err)
 	}
-	return nil
+	select {
+	case <-w.ended:
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.halted // a bounded run that could not take everything has failed
+	default:
+		return nil
+	}
 }
 
 // turn is one change of the assignment. The source calls it one at a time.
@@ -160,8 +168,21 @@ func (w *Worker) held() []stream.LaneID {
 	return ids
 }
 
-// laneEnded is told by a lane whose bounded input is done.
+// laneHalted is told by a lane that only a person can mend.
+func (w *Worker) laneHalted(err error) {
+	w.mu.Lock()
+	if w.halted == nil {
+		w.halted = err
+	}
+	w.mu.Unlock()
+	w.laneEnded()
+}
+
+// laneEnded is told by a lane whose bounded input is done. When all are, the worker ends.
 func (w *Worker) laneEnded() {
+	if !w.p.Bounded {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.lanes {

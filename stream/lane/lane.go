@@ -148,10 +148,7 @@ func (r *runner) halt(err error) {
 	r.w.d.Metrics.Errors.WithLabelValues("lane", stream.Kind(err)).Inc()
 	r.w.d.Log.Error("halted", "pipeline", r.w.p.Name, "lane", r.id, "err", err, "next", stream.Next(err))
 	r.say("halted", err)
-	if r.w.p.Source == nil {
-		return
-	}
-	r.w.laneEnded() // a bounded run does not wait for a lane that cannot go on
+	r.w.laneHalted(err) // a bounded run does not wait for a lane that cannot go on
 	for r.wish() == nil && r.ctx.Err() == nil {
 		ctx, cancel := r.wake.context(r.ctx, time.Time{})
 		<-ctx.Done()

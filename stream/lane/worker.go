@@ -12,6 +12,7 @@ import (
 type Pipeline struct {
 	Name       string
 	Source     stream.Source
+	Bounded    bool // the source ends
 	NewDecoder func() (stream.Decoder, error)
 	Steps      []Step
 	Sinks      []Sink
