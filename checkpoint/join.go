@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/millrace/millrace/checkpoint/protocol"
 	"github.com/millrace/millrace/stream"
@@ -15,7 +14,7 @@ import (
 // Join creates the pipeline, carries its creation on, or opens it, and brings its plan up to p. Starts count only at creation:
 // a partition that is not among them starts at its beginning, so that "latest" is resolved once.
 func (l *Ledger) Join(ctx context.Context, p stream.Plan, starts []stream.Start) (stream.Pipeline, error) {
-	if err := l.probe(ctx); err != nil {
+	if err := l.probe(ctx, p.Tables); err != nil {
 		return nil, err
 	}
 	cur, err := l.openOrCreate(ctx, p, starts)
@@ -208,33 +207,4 @@ func adopt(p stream.Plan) func(*stream.PipelineState) error {
 		}
 		return nil
 	}
-}
-
-// probe has the store's promises proven, once per ledger and endpoint.
-func (l *Ledger) probe(ctx context.Context) error {
-	if l.o.Probe == nil {
-		return nil
-	}
-	return l.Proven(ctx, l.o.Store.Location(), func(ctx context.Context) error { return l.o.Probe(ctx, l.o.Store) })
-}
-
-// Proven runs prove unless the ledger keeps its success for that endpoint already, and keeps it.
-func (l *Ledger) Proven(ctx context.Context, endpoint string, prove func(context.Context) error) error {
-	key := "probe/" + protocol.Sum([]byte(endpoint))[:16] + ".json"
-	_, _, found, err := l.get(ctx, "read_probe", key, false)
-	if err != nil || found {
-		return err
-	}
-	if err := prove(ctx); err != nil {
-		return err
-	}
-	body := protocol.Encode(struct {
-		Format   int       `json:"format"`
-		Endpoint string    `json:"endpoint"`
-		Time     time.Time `json:"time"`
-	}{stream.Format, endpoint, time.Now().UTC()})
-	return l.again(ctx, "write_probe", key, false, func(ctx context.Context) error {
-		_, err := l.o.Store.Put(ctx, key, body, store.Cond{})
-		return err
-	})
 }
