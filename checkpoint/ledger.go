@@ -22,13 +22,11 @@ type Options struct {
 	Store   store.Client // where the ledger lives
 	Session string       // one life of one worker; unique
 	Tables  stream.Tables
-	// Stores opens the store of a table at its location, to see whether a file is visible.
-	Stores func(ctx context.Context, t stream.TableRef) (store.Store, error)
-	// Prove is store.Probe: it proves that the stores keep their promises, those of the tables too, if what Stores gives is a
-	// store.Client. What it found is kept in the ledger, and a store is asked once.
-	Prove func(ctx context.Context, ledger store.Client, tables ...store.Client) (store.ProbeResult, error)
-	// Probe proves the ledger's own store alone, where Prove is nil. Both nil: the stores are trusted.
-	Probe func(ctx context.Context, c store.Client) error
+	// Stores opens the store of a table at its location: to see whether a file is visible, and for Probe.
+	Stores func(ctx context.Context, t stream.TableRef) (store.Client, error)
+	// Probe is store.Probe: it proves that the stores keep their promises. What it found is kept in the ledger, and a store
+	// is asked once. nil: they are trusted.
+	Probe func(ctx context.Context, ledger store.Client, tables ...store.Client) (store.ProbeResult, error)
 
 	Hooks   *stream.Hooks
 	Log     *slog.Logger

@@ -31,7 +31,7 @@ func (p place) options(c store.Client, session string) checkpoint.Options {
 }
 
 // tables opens every table's folder at the ledger's own store: what matters is the key.
-func (p place) tables(context.Context, stream.TableRef) (store.Store, error) { return p.c, nil }
+func (p place) tables(context.Context, stream.TableRef) (store.Client, error) { return p.c, nil }
 
 type faults struct{ f *storetest.FaultyClient }
 

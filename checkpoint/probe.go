@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/millrace/millrace/checkpoint/protocol"
 	"github.com/millrace/millrace/stream"
@@ -22,15 +21,8 @@ func endpoint(t stream.TableRef) string { return t.Store.Endpoint + " " + t.Loca
 // probe has the promises of the ledger's and the tables' stores proven, once per ledger and endpoint. Its proof is an
 // object of the ledger, so that a store that cannot be written is found out here.
 func (l *Ledger) probe(ctx context.Context, tables []stream.TableRef) error {
-	prove := l.o.Prove
-	switch {
-	case prove == nil && l.o.Probe == nil:
+	if l.o.Probe == nil {
 		return nil
-	case prove == nil:
-		tables = nil
-		prove = func(ctx context.Context, c store.Client, _ ...store.Client) (store.ProbeResult, error) {
-			return store.ProbeResult{Format: stream.Format, Location: c.Location(), Time: time.Now().UTC()}, l.o.Probe(ctx, c)
-		}
 	}
 	own := l.o.Store.Location()
 	proven, err := l.Proof(ctx, own)
@@ -50,13 +42,9 @@ func (l *Ledger) probe(ctx context.Context, tables []stream.TableRef) error {
 		if l.o.Stores == nil {
 			return fmt.Errorf("ledger: no way to look into %s was given: %w", t.Location, stream.ErrPermanent)
 		}
-		s, err := l.o.Stores(ctx, t)
+		c, err := l.o.Stores(ctx, t)
 		if err != nil {
 			return fmt.Errorf("ledger: open the store of table %s: %w", t.Name, err)
-		}
-		c, ok := s.(store.Client)
-		if !ok {
-			continue
 		}
 		ask, unproven = append(ask, c), append(unproven, endpoint(t))
 	}
@@ -64,7 +52,7 @@ func (l *Ledger) probe(ctx context.Context, tables []stream.TableRef) error {
 		return nil
 	}
 	l.o.Log.Info("asking the stores whether they keep their promises", "path", own, "tables", len(ask))
-	r, err := prove(ctx, l.o.Store, ask...)
+	r, err := l.o.Probe(ctx, l.o.Store, ask...)
 	if err != nil {
 		return err
 	}
