@@ -122,6 +122,8 @@ func (s *s3Store) class(a *answer) (class error, next string) {
 		return ErrNotFound, ""
 	case a.status == http.StatusPreconditionFailed:
 		return ErrPrecondition, ""
+	case a.status == http.StatusInsufficientStorage:
+		return stream.ErrFull, "make room in the store at " + s.Location()
 	case a.status == http.StatusRequestTimeout, a.status == http.StatusConflict, a.status == http.StatusTooManyRequests,
 		a.status >= 500, a.status < 300:
 		return stream.ErrUnavailable, ""

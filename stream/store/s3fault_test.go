@@ -69,6 +69,7 @@ func TestS3Faults(t *testing.T) {
 		{500, "InternalError", stream.ErrUnavailable, ""},
 		{503, "SlowDown", stream.ErrUnavailable, ""},
 		{501, "NotImplemented", stream.ErrPermanent, "conditional writes"},
+		{507, "XMinioStorageFull", stream.ErrFull, "make room"},
 		{502, "", stream.ErrUnavailable, ""},
 	} {
 		t.Run(fmt.Sprint(c.status, c.code), func(t *testing.T) {

@@ -1,8 +1,3 @@
-// Package store is the one way to object storage: a folder on disk or a prefix of an S3 bucket, behind one contract.
-//
-// Keys are relative to the location that a Client was opened at and use "/" on every backend. Reads are strong: a read
-// that begins after a write ended sees it. Writes may be conditional, and that is what the ledger stands on; Probe proves
-// it before anything is trusted to a store.
 package store
 
 import (
