@@ -35,6 +35,7 @@ func (c *chain) ledgerKind(root *node) {
 	switch {
 	case remote >= 0 && local >= 0:
 		l.fault(c.places[local].location.span(), codeLedgerKind, "sink %q is local and sink %q is remote; one ledger cannot serve both", p.Sinks[local].Name, p.Sinks[remote].Name).Fix = "make two pipelines of it"
+	case remote >= 0 && ln == nil && l.meant["delivery.ledger"]:
 	case remote >= 0 && ln == nil:
 		at := span{c.places[remote].location.line, c.places[remote].location.col, max(1, c.places[remote].location.length)}
 		if d := root.get("delivery"); d != nil && d.key != nil {

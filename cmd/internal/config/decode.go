@@ -110,6 +110,7 @@ func (l *loader) unknown(k *node, path string, known []string) {
 	}
 	f := l.fault(k.span(), codeUnknown, "unknown field %s%s", quote(k.text), under)
 	if f.Fix = didYouMean(k.text, known); f.Fix != "" {
+		l.meant[join(path, nearest(k.text, known))] = true
 		return
 	}
 	if home := l.home(k.text, path); home != "" {
@@ -262,13 +263,13 @@ func (l *loader) dict(n *node, v reflect.Value, path string) {
 // validate asks a component what is wrong with its configuration and gives each fault its place.
 func (l *loader) validate(n *node, path string, c any) {
 	v, ok := c.(validator)
-	if !ok || n != nil && n.broken {
+	if !ok || n != nil && (n.broken || n.kind != mapping) {
 		return
 	}
-	before := l.marks(n)
+	before := l.marks()
 	for _, f := range v.Validate() {
 		at, exact := n.find(f.Path)
-		if at == nil || at.broken || before[at.span()] && exact {
+		if l.meant[join(path, f.Path)] || at == nil || at.broken || before[at.span()] && exact {
 			continue // a value that could not be read was told already
 		}
 		code := f.Code
@@ -287,8 +288,8 @@ func (l *loader) validate(n *node, path string, c any) {
 	}
 }
 
-// marks are the places at or below n that faults were reported at.
-func (l *loader) marks(n *node) map[span]bool {
+// marks are the places that faults were reported at so far.
+func (l *loader) marks() map[span]bool {
 	m := map[span]bool{}
 	for _, f := range l.faults {
 		m[span{f.Line, f.Column, f.Length}] = true

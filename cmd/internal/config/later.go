@@ -7,7 +7,7 @@ import "strings"
 var laterKeys = []string{
 	"event_time", "tests", "schedule", "depends_on", "lanes", "watermark",
 
-	"source.kinesis", "source.files", "source.limits", "source.kafka.limits",
+	"source.kinesis", "source.files", "source.limits", "source.skip_corrupt_batch", "source.kafka.limits",
 	"source.decode.avro", "source.decode.protobuf", "source.decode.csv", "source.decode.parquet",
 	"source.decode.json.duplicate_keys", "source.decode.json.extra_fields", "source.decode.json.invalid_utf8",
 	"source.kafka.topic_pattern", "source.kafka.group", "source.kafka.start_at", "source.kafka.isolation",

@@ -79,7 +79,7 @@ func LoadText(name string, text []byte, c Components, o Options) (*Pipeline, Fau
 
 // load reads one pipeline. It is nil if the text is no tree or something is wrong with it.
 func load(path string, text []byte, c Components, o Options, used map[string]bool) (*Pipeline, []Fault) {
-	l := &loader{file: path, comps: c, opt: o, used: used, named: map[span]bool{}}
+	l := &loader{file: path, comps: c, opt: o, used: used, named: map[span]bool{}, meant: map[string]bool{}}
 	l.setText(string(text))
 	root := l.parse(text)
 	if root == nil {
@@ -108,7 +108,7 @@ func expand(paths []string) ([]found, Faults) {
 		faults = append(faults, Fault{File: path, Code: codeFile, Text: text, Fix: fix})
 	}
 	add := func(path string, byPattern bool) {
-		if !slices.ContainsFunc(files, func(f found) bool { return f.path == path }) {
+		if !slices.ContainsFunc(files, func(f found) bool { return filepath.Clean(f.path) == filepath.Clean(path) }) {
 			files = append(files, found{path, byPattern})
 		}
 	}

@@ -27,8 +27,9 @@ type loader struct {
 	faults  []Fault
 	dropped int // faults beyond maxFaults
 	secrets []string
-	spans   []span        // of secrets in the text
-	named   map[span]bool // keys that are names of columns, whatever they sound like
+	spans   []span          // of secrets in the text
+	meant   map[string]bool // paths that misspelt keys were probably meant to be
+	named   map[span]bool   // keys that are names of columns, whatever they sound like
 }
 
 // fault notes a fault. The pointer is good until the next one.

@@ -27,6 +27,8 @@ func (c *chain) sinks(root *node) {
 	l := c.l
 	n := root.get("sinks")
 	switch {
+	case n == nil && l.meant["sinks"]:
+		return
 	case n == nil:
 		l.fault(span{1, 1, 1}, codeMissing, "there are no `sinks`").Fix = "write sinks: [{" + strings.Join(kinds(l.comps.Sinks), " | ") + ": {location: …}}]"
 		return
@@ -147,9 +149,11 @@ func (c *chain) layout(s *Sink, at *sinkPlaces, comp Component, n *node, path st
 		return
 	}
 	at.partition, at.location = b.PartitionBy, n.get("location")
-	if at.location == nil {
+	switch {
+	case at.location == nil && l.meant[path+".location"]:
+	case at.location == nil:
 		l.fault(n.span(), codeMissing, "%s.location is missing", path).Fix = "write location: s3://bucket/prefix/ or a folder"
-	} else {
+	default:
 		s.Parquet.Location = l.location(at.location, path+".location", b.Location)
 	}
 	bound(l, n.get("roll").get("size"), path+".roll.size", b.Roll.Size, 64<<10, 64<<30)

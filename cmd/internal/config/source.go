@@ -23,6 +23,8 @@ func (c *chain) source(root *node) {
 	*s = Source{NullValues: "skip", MaxRecordSize: defaultMaxRecord, OnError: "dead_letter", OnGap: "halt"}
 	n := root.get("source")
 	switch {
+	case n == nil && l.meant["source"]:
+		return
 	case n == nil:
 		l.fault(span{1, 1, 1}, codeMissing, "there is no `source`").Fix = "write source: {" + strings.Join(kinds(l.comps.Sources), " | ") + ": …, decode: …, schema: …}"
 		return
@@ -74,7 +76,7 @@ func (c *chain) decoder(n *node) {
 	switch {
 	case sn != nil:
 		s.Declared = l.schema(sn)
-	case comp.New == nil:
+	case comp.New == nil, l.meant["source.schema"]:
 	case comp.Columns != nil:
 		s.Declared = comp.Columns
 	default:
@@ -141,6 +143,9 @@ func (n *node) valueOf(text string) *node {
 func (c *chain) format(n *node) Component {
 	l := c.l
 	d := n.get("decode")
+	if d == nil && l.meant["source.decode"] {
+		return Component{}
+	}
 	if d == nil {
 		l.fault(n.span(), codeMissing, "source.decode is missing").Fix = "write decode: " + strings.Join(kinds(l.comps.Formats), " | ")
 		return Component{}

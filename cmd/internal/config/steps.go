@@ -68,6 +68,24 @@ func newStep(kind string, a args) transform.Builder {
 	panic("config: no step is called " + kind)
 }
 
+// good are those assignments that have an expression.
+func (a *args) good() *args {
+	g := &args{whole: a.whole}
+	for i, t := range a.texts {
+		if t != "" && !a.nodes[i].broken {
+			g.names, g.texts, g.nodes = append(g.names, a.names[i]), append(g.texts, t), append(g.nodes, a.nodes[i])
+		}
+	}
+	return g
+}
+
+// build tells what is wrong with assignments that are not all there.
+func (a *args) build(c *chain, in *arrow.Schema, what string) {
+	if len(a.names) > 0 {
+		c.build(newStep("set", *a), in, what, a.part)
+	}
+}
+
 // part finds the node that an error of a step is about: by name, by [number], or the step's only text.
 func (a *args) part(path string) *node {
 	var i int
@@ -125,6 +143,8 @@ func (c *chain) step(n *node, i int, s *Step, in *arrow.Schema, names map[string
 		if s.Schema != nil && !c.folded(s.Schema, &a, what) {
 			s.Schema = nil
 		}
+	} else if in != nil && s.Kind == "set" {
+		a.good().build(c, in, what)
 	} else if in == nil && (s.Kind == "filter" || s.Kind == "set") {
 		for k, t := range a.nodes {
 			if t.kind == scalar && a.texts[k] != "" {

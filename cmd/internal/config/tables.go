@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"reflect"
 	"strings"
 )
@@ -18,6 +19,9 @@ func tableID(c *Chosen) string {
 				return ""
 			}
 			s = strings.ToLower(s)
+		}
+		if key == "path" && s != "" {
+			s = filepath.Clean(s)
 		}
 		parts = append(parts, s)
 	}

@@ -9,30 +9,32 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// syntax reports the parser's error. Most of them are one of a few traps, which are told in words of their own.
-func (l *loader) syntax(err error) {
+// syntax reports the parser's error. Most of them are one of a few traps, which are told in words of their own, and whose
+// line it returns; 0: it was another.
+func (l *loader) syntax(err error) int {
 	var le *yaml.LoadError
 	if !errors.As(err, &le) {
 		l.fault(span{}, codeSyntax, "not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
-		return
+		return 0
 	}
 	at := span{le.Mark.Line, le.Mark.Column, 1}
 	at.line = min(max(at.line, 1), len(l.lines))
 	// The parser notices some faults only on the line behind; a trap is told where it stands.
 	for _, n := range []int{at.line, at.line - 1, le.ContextMark.Line} {
-		if n >= 1 && n <= len(l.lines) && l.trap(n, le.Message) {
-			return
+		if n >= 1 && n <= len(l.lines) && l.trap(n) {
+			return n
 		}
 	}
 	if strings.HasPrefix(le.Message, "exceeded max depth") {
 		l.fault(at, codeTooLarge, "more than %d levels deep", maxDepth)
-		return
+		return 0
 	}
 	f := l.fault(at, codeSyntax, "not YAML: %s", le.Message)
 	f.Fix = syntaxHints[le.Message]
 	if le.ContextMsg != "" && le.ContextMark.Line > 0 {
 		f.Notes = append(f.Notes, le.ContextMsg+", from line "+itoa(le.ContextMark.Line))
 	}
+	return 0
 }
 
 var syntaxHints = map[string]string{
@@ -58,7 +60,7 @@ var (
 )
 
 // trap tells whether line n holds one of the faults that YAML's own words do not explain.
-func (l *loader) trap(n int, message string) bool {
+func (l *loader) trap(n int) bool {
 	line := string(l.line(n))
 	if i := strings.IndexByte(line, '\t'); i >= 0 && strings.TrimSpace(line[:i]) == "" {
 		l.fault(span{n, utf8.RuneCountInString(line[:i]) + 1, 1}, codeTab, "a tab as indentation").Fix = "YAML indents with blanks"

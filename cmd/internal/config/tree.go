@@ -113,11 +113,7 @@ func (l *loader) parse(text []byte) *node {
 	if !l.checkText(text) {
 		return nil
 	}
-	doc, err := l.compose(string(text))
-	if err != nil {
-		l.syntax(err)
-		return nil
-	}
+	doc := l.composed(string(text))
 	if doc == nil {
 		return nil
 	}
@@ -145,6 +141,9 @@ func (l *loader) checkText(text []byte) bool {
 		case r == utf8.RuneError && size == 1:
 			l.fault(span{line, col, 1}, codeText, "byte 0x%02x is not UTF-8", text[i]).Fix = "save the file as UTF-8"
 			return false
+		case r == '\u0085', r == '\u2028', r == '\u2029', r == '\r' && (i+1 == len(text) || text[i+1] != '\n'):
+			l.fault(span{line, col, 1}, codeText, "character U+%04X, which ends a line to YAML and to few others", r).Fix = "end lines with a newline"
+			return false
 		case r < ' ' && r != '\n' && r != '\r' && r != '\t', r == 0x7f:
 			l.fault(span{line, col, 1}, codeText, "control character 0x%02x", r).Fix = `remove it; in a quoted value it is written "\x` + fmt.Sprintf("%02x", r) + `"`
 			return false
@@ -159,6 +158,31 @@ func (l *loader) checkText(text []byte) bool {
 	}
 	return true
 }
+
+// composed parses, and if a line holds a trap, tells it and parses again without that line's value, so that the faults
+// of all other lines are told as well.
+func (l *loader) composed(text string) *yaml.Node {
+	for {
+		doc, err := l.compose(text)
+		if err == nil {
+			return doc
+		}
+		n := l.syntax(err)
+		lines := strings.Split(text, "\n")
+		if n < 1 || n > len(lines) || strings.ContainsRune(lines[n-1], poison) {
+			return nil
+		}
+		m := keyValue.FindStringSubmatchIndex(lines[n-1])
+		if m == nil || strings.ContainsAny(lines[n-1][m[4]:m[4]+1], "{[") {
+			return nil
+		}
+		lines[n-1] = lines[n-1][:m[4]] + string(poison)
+		text = strings.Join(lines, "\n")
+	}
+}
+
+// poison stands for a value that was told to be wrong already.
+const poison = '\U0010fef0'
 
 // compose runs the YAML parser: one document, no more. A panic inside it is a syntax error of the file, not of ours.
 func (l *loader) compose(text string) (doc *yaml.Node, err error) {
@@ -213,6 +237,7 @@ func (l *loader) tree(y *yaml.Node, depth int) *node {
 			return n
 		}
 		n.text = n.raw
+		n.broken = strings.ContainsRune(n.raw, poison)
 		l.substitute(n)
 	case yaml.AliasNode:
 		l.fault(span{y.Line, y.Column, len(y.Value) + 1}, codeAlias, "alias *%s: anchors and aliases are not taken", y.Value).Fix = "write it out here"

@@ -74,9 +74,10 @@ func (l *loader) integer(n *node, path string, bits int) (int64, bool) {
 		return i, err == nil
 	}
 	f := l.fault(n.span(), codeType, "%s takes a whole number, not %s", path, n.show())
-	if x, err := strconv.ParseFloat(strings.ReplaceAll(n.text, "_", ""), 64); err == nil && x == math.Trunc(x) && math.Abs(x) < 1<<53 && !n.secret {
+	octal := len(n.text) > 1 && n.text[0] == '0' && !strings.ContainsAny(n.text, "xXbB.eE")
+	if x, err := strconv.ParseFloat(strings.ReplaceAll(n.text, "_", ""), 64); err == nil && !octal && x == math.Trunc(x) && math.Abs(x) < 1<<53 && !n.secret {
 		f.Fix = "write " + strconv.FormatFloat(x, 'f', 0, 64)
-	} else if x, err := strconv.ParseInt(n.text, 0, 64); err == nil && !n.secret {
+	} else if x, err := strconv.ParseInt(n.text, 0, 64); err == nil && !octal && !n.secret {
 		f.Fix = "write " + strconv.FormatInt(x, 10)
 	}
 	return 0, false
