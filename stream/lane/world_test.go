@@ -146,7 +146,7 @@ func (w *world) join(ctx context.Context, l *life, session string) error {
 	tables := &worldTables{w, l, map[string]store.Client{ref.Location: l.table, deadRef.Location: deadStore}}
 	ledger := checkpoint.New(checkpoint.Options{
 		Store: l.ledger, Session: session, Tables: tables, PutOff: time.Millisecond,
-		Stores: func(ctx context.Context, r stream.TableRef) (store.Store, error) { return tables.at(ctx, r) },
+		Stores: func(ctx context.Context, r stream.TableRef) (store.Client, error) { return tables.at(ctx, r) },
 		Retry:  checkpoint.Retry{First: time.Millisecond, Max: 2 * time.Millisecond},
 	})
 	starts, err := w.src.Discover(ctx)

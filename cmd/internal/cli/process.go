@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/millrace/millrace/stream"
+)
+
+// process is the settings of a running process, as flags: they are no part of any pipeline.
+type process struct {
+	addr         string
+	memory       string
+	tokenFile    string
+	tlsCert      string
+	tlsKey       string
+	tlsClientCA  string
+	drainTimeout time.Duration
+}
+
+func (p *process) flags(cmd *cobra.Command, addr string) {
+	f := cmd.Flags()
+	f.StringVar(&p.addr, "addr", addr, "address of /metrics, /-/ready and the API; anything but loopback needs --token-file or --tls-client-ca")
+	f.StringVar(&p.memory, "memory-limit", "", "memory for input, open files and state, like 512MiB (default: 60 % of what the machine or cgroup has, at most 2GiB)")
+	f.StringVar(&p.tokenFile, "token-file", "", "file with the bearer token that HTTP requests must carry")
+	f.StringVar(&p.tlsCert, "tls-cert", "", "certificate of the HTTP server")
+	f.StringVar(&p.tlsKey, "tls-key", "", "its key")
+	f.StringVar(&p.tlsClientCA, "tls-client-ca", "", "certificate authority of clients that may connect")
+	f.DurationVar(&p.drainTimeout, "drain-timeout", 30*time.Second, "how long a stop may take to commit and publish")
+}
+
+// defaultMemory is 60 % of what this process may use, at most 2 GiB: beyond that more memory makes nothing faster.
+func defaultMemory() stream.Bytes {
+	most := int64(2 << 30)
+	total := int64(0)
+	var si unix.Sysinfo_t
+	if unix.Sysinfo(&si) == nil {
+		total = int64(si.Totalram) * int64(si.Unit) //nolint:gosec,unconvert // the machine's memory fits; types differ by platform
+	}
+	for _, f := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			continue
+		}
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && n > 0 && (total == 0 || n < total) {
+			total = n
+		}
+	}
+	if total == 0 {
+		return stream.Bytes(most)
+	}
+	return stream.Bytes(min(most, total*6/10))
+}

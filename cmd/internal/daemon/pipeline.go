@@ -1,0 +1,153 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/cmd/internal/config"
+	"github.com/millrace/millrace/stream"
+	"github.com/millrace/millrace/stream/lane"
+)
+
+// pipeline is one configuration, kept running.
+type pipeline struct {
+	d   *Daemon
+	c   *config.Pipeline
+	log *slog.Logger
+	reg prometheus.Registerer // of the try that is running
+
+	mu     sync.Mutex
+	worker *lane.Worker // running; nil: not started, or between two tries
+	err    error        // why it is not running
+	since  time.Time
+	before lane.Totals // of workers that have ended
+}
+
+// run builds and runs the pipeline again and again until ctx is over, or once, if the process is to end with its input. first is
+// told how the first try to build it went.
+func (p *pipeline) run(ctx context.Context, first func(error)) error {
+	wait := p.c.Retry.Initial
+	for {
+		begin := time.Now()
+		err := p.try(ctx, first)
+		first = func(error) {}
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		if p.d.s.Once && !errors.Is(err, stream.ErrUnavailable) {
+			return err
+		}
+		if time.Since(begin) > time.Minute {
+			wait = p.c.Retry.Initial
+		}
+		p.fail(err)
+		if stream.Kind(err) == "permanent" || stream.Kind(err) == "foreign" || stream.Kind(err) == "denied" {
+			wait = p.c.Retry.Max // a person has to do something first
+		}
+		p.log.Error("pipeline is not running, will retry", "pipeline", p.c.Name, "err", err, "in", wait.Round(time.Millisecond), "next", stream.Next(err))
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+		wait = min(2*wait, p.c.Retry.Max)
+	}
+}
+
+// try is one life of the pipeline.
+func (p *pipeline) try(ctx context.Context, first func(error)) (err error) {
+	reg := &tracked{Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": p.c.Name}, p.d.registry)}
+	defer reg.forget()
+	build, cancel := context.WithTimeout(ctx, firstTry)
+	w, src, err := p.build(build, reg)
+	cancel()
+	first(err)
+	if err != nil {
+		return err
+	}
+	p.set(w, nil)
+	err = w.Run(ctx, p.d.s.Drain)
+	p.ended(w)
+	return errors.Join(err, src.Close())
+}
+
+func (p *pipeline) set(w *lane.Worker, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.worker, p.err, p.since = w, err, time.Now()
+}
+
+func (p *pipeline) fail(err error) { p.set(nil, err) }
+
+// ended keeps what a worker has counted.
+func (p *pipeline) ended(w *lane.Worker) {
+	s := w.Status()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.worker, p.since = nil, time.Now()
+	p.before = p.before.Plus(s.Totals)
+}
+
+// Status of one pipeline.
+type Status struct {
+	lane.Status
+	Name  string
+	Err   error // why it is not running; nil while it starts or runs
+	Since time.Time
+	Up    bool // a worker is there
+}
+
+func (p *pipeline) status() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Status{Name: p.c.Name, Err: p.err, Since: p.since, Up: p.worker != nil}
+	if p.worker != nil {
+		s.Status = p.worker.Status()
+	}
+	s.Totals = p.before.Plus(s.Totals)
+	return s
+}
+
+// tracked remembers what was registered, so that the next life of a pipeline can register it anew.
+type tracked struct {
+	prometheus.Registerer
+	mu   sync.Mutex
+	mine []prometheus.Collector
+}
+
+// Register keeps c for forget.
+func (t *tracked) Register(c prometheus.Collector) error {
+	if err := t.Registerer.Register(c); err != nil {
+		return err //nolint:wrapcheck // callers look for AlreadyRegisteredError
+	}
+	t.mu.Lock()
+	t.mine = append(t.mine, c)
+	t.mu.Unlock()
+	return nil
+}
+
+// MustRegister panics on a metric that is there twice, which is a broken invariant.
+func (t *tracked) MustRegister(cs ...prometheus.Collector) {
+	for _, c := range cs {
+		if err := t.Register(c); err != nil {
+			panic(fmt.Sprintf("daemon: metric: %v", err))
+		}
+	}
+}
+
+func (t *tracked) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.mine {
+		t.Unregister(c)
+	}
+	t.mine = nil
+}
