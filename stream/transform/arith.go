@@ -56,7 +56,8 @@ func mulInt[T integer](x, y T) (T, bool) {
 	if x == 0 || y == 0 {
 		return 0, true
 	}
-	return z, z/y == x && !(y == -1 && x == z && x != 0) && !(x == -1 && y == z && y != 0)
+	smallest := z == -z && z != 0 // the only one that -1 turns into itself
+	return z, z/y == x && (!smallest || x != -1 && y != -1)
 }
 
 // floatKernel is arithmetic on floats, by IEEE 754 but for divisions by zero, which are bad rows.
@@ -174,6 +175,7 @@ func negKernel(k kind) kernel {
 		return negInt[int64]("int64")
 	case kindF64:
 		return map1(func(f float64) float64 { return -f })
+	default:
 	}
 	return map1(decimal128.Num.Negate)
 }

@@ -48,6 +48,7 @@ func castKernel(from, to arrow.DataType) (kernel, string) {
 			return map1(func(s string) string { return s }), ""
 		}
 		return nil, "cast it to string first"
+	default:
 	}
 	return nil, ""
 }
@@ -73,6 +74,7 @@ func toString(from arrow.DataType) kernel {
 		return written(moment.AppendDate)
 	case kindTime:
 		return written(moment.AppendTimestamp)
+	default:
 	}
 	scale := decOf(from).Scale
 	return written(func(b []byte, n decimal.Num) []byte { return decimal.Append(b, n, scale) })
@@ -145,6 +147,7 @@ func toInt[T integer](from arrow.DataType, name string, lo, hi int64, narrow fun
 			}
 			return fit(i)
 		})
+	default:
 	}
 	scale := decOf(from).Scale
 	return try1(func(_ *ctx, n decimal.Num) (T, string, string) {
@@ -187,6 +190,7 @@ func toFloat(from arrow.DataType) kernel {
 	case kindDec:
 		scale := decOf(from).Scale
 		return map1(func(n decimal.Num) float64 { return decimal.Float(n, scale) })
+	default:
 	}
 	return nil
 }
@@ -214,13 +218,11 @@ func parseFloat(s string) (float64, string, string) {
 
 func toDecimal(from arrow.DataType, t decimal.Type) kernel {
 	name := fmt.Sprintf("decimal(%d,%d)", t.Precision, t.Scale)
-	over := func(s string) (decimal.Num, string, string) {
-		return decimal.Num{}, CodeOverflow, s + " is too large for " + name
-	}
+	over := func(s string) string { return s + " is too large for " + name }
 	rescale := func(n decimal.Num, scale int32) (decimal.Num, string, string) {
 		r, ok := decimal.Rescale(n, scale, t.Scale, t.Precision)
 		if !ok {
-			return over(decimal.String(n, scale))
+			return r, CodeOverflow, over(decimal.String(n, scale))
 		}
 		return r, "", ""
 	}
@@ -243,7 +245,8 @@ func toDecimal(from arrow.DataType, t decimal.Type) kernel {
 			case decimal.Malformed:
 				return n, CodeCast, fmt.Sprintf("%v is not a decimal", f)
 			case decimal.Overflow:
-				return over(strconv.FormatFloat(f, 'g', -1, 64))
+				return n, CodeOverflow, over(strconv.FormatFloat(f, 'g', -1, 64))
+			default:
 			}
 			return n, "", ""
 		})
@@ -254,10 +257,12 @@ func toDecimal(from arrow.DataType, t decimal.Type) kernel {
 			case decimal.Malformed:
 				return n, CodeCast, quote(s) + " is not a number"
 			case decimal.Overflow:
-				return over(quote(s))
+				return n, CodeOverflow, over(quote(s))
+			default:
 			}
 			return n, "", ""
 		})
+	default:
 	}
 	return nil
 }
@@ -274,8 +279,9 @@ func toDate(from kind) kernel {
 		})
 	case kindTime:
 		return map1(moment.DayOf)
+	default:
+		return nil
 	}
-	return nil
 }
 
 func toTime(from kind) kernel {
@@ -290,6 +296,7 @@ func toTime(from kind) kernel {
 		})
 	case kindDate:
 		return map1(func(d int32) int64 { return int64(d) * moment.Day })
+	default:
+		return nil
 	}
-	return nil
 }

@@ -87,6 +87,7 @@ func (k *checker) condition(n node, at syntax.Place, what string) node {
 		return n
 	case kindNull:
 		return k.coerce(n, typeBool(), at)
+	default:
 	}
 	fix := "compare it with something"
 	if kindOf(n.typ()) == kindStr {
@@ -111,6 +112,7 @@ func article(t arrow.DataType) string {
 		case *arrow.StructType:
 			return "a struct " + s
 		}
+	default:
 	}
 	return "a " + s
 }
@@ -200,6 +202,7 @@ func (k *checker) literal(n *syntax.Literal) node {
 			return k.fail(n.Place, CodeValue, quote(n.Text)+" is no timestamp", "write it like TIMESTAMP '2026-01-31T23:59:59Z'")
 		}
 		c.t, c.one.i64 = typeTime(), []int64{t}
+	default:
 	}
 	c.k = kindOf(c.t)
 	return c

@@ -101,7 +101,7 @@ func (k *checker) compare(op string, l, r node, at syntax.Place) node {
 	lk, rk := kindOf(l.typ()), kindOf(r.typ())
 	t := common(l.typ(), r.typ())
 	if t == nil || kindOf(t) == kindNest {
-		return k.fail(at, CodeType, fmt.Sprintf("%s cannot compare %s with %s", op, article(l.typ()), article(r.typ())), compareFix(k, l, r))
+		return k.fail(at, CodeType, fmt.Sprintf("%s cannot compare %s with %s", op, article(l.typ()), article(r.typ())), compareFix(l, r))
 	}
 	if kindOf(t) == kindNull {
 		t = typeBool()
@@ -121,7 +121,7 @@ func (k *checker) compare(op string, l, r node, at syntax.Place) node {
 	return bool2(kindOf(t), 0, 0, k.both(l, r, t, at))
 }
 
-func compareFix(k *checker, l, r node) string {
+func compareFix(l, r node) string {
 	lk, rk := kindOf(l.typ()), kindOf(r.typ())
 	if rk == kindStr {
 		l, r, lk, rk = r, l, rk, lk

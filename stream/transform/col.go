@@ -74,6 +74,7 @@ func (c *col) start(k kind, rows int) {
 		c.str = grow(c.str, rows)
 	case kindNest:
 		c.at = grow(c.at, rows)
+	default:
 	}
 }
 
@@ -107,6 +108,7 @@ func (c *col) copyRow(k kind, src *col, i int32) {
 		c.dec[i] = src.dec[i]
 	case kindStr, kindBin:
 		c.str[i] = src.str[i]
+	default:
 	}
 }
 
@@ -145,6 +147,7 @@ func (c *col) load(k kind, v *stream.Vec, sel []int32) {
 		for _, i := range sel {
 			c.at[i] = i
 		}
+	default:
 	}
 }
 
@@ -173,6 +176,7 @@ func (c *col) gather(k kind, v *stream.Vec, at []int32, gone []bool, rows int, s
 			c.str[i] = v.StringAt(int(j))
 		case kindNest:
 			c.at[i] = j
+		default:
 		}
 	}
 }
@@ -203,6 +207,7 @@ func (c *col) store(k kind, v *stream.Vec, sel []int32, rows int) {
 		v.Dec = put(v.Dec, c.dec, c.null, sel, rows)
 	case kindStr, kindBin:
 		c.storeStrings(v, sel, rows)
+	default:
 	}
 	v.N = rows
 	if c.null == nil {

@@ -28,6 +28,7 @@ func compareKernel(op string, k kind, sa, sb int32) kernel {
 				out.b[i] = holds(op, compareFloat(in[0].f64[i], in[1].f64[i]))
 			}
 		}
+	default:
 	}
 	return func(c *ctx, sel []int32, in []*col, out *col) {
 		a, b := in[0].dec, in[1].dec

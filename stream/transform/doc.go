@@ -14,11 +14,13 @@
 // decimal(n,0), whichever holds them first; with a point they are decimals of just their digits, with an exponent float64.
 //
 //   - + - * %: integers stay integers; a float64 makes a float64; decimals have the precision and scale of Spark, see
-//     package decimal. / of integers is a float64.
-//   - CAST to a decimal or fewer digits rounds half away from zero; CAST of a decimal or float to an integer cuts towards zero. Strings become
-//     numbers if they are [+-]digits[.digits][e[+-]digits] and nothing else, timestamps if they are RFC 3339 with an
-//     offset, dates if they are YYYY-MM-DD. Numbers become timestamps by from_unix_seconds or from_unix_millis only.
-//   - Comparisons of float64: NaN equals NaN and is larger than any number, -0 equals 0. Of strings and bytes: by bytes.
+//     package decimal. / of integers is a float64. % has the sign of its left side.
+//   - CAST to a decimal or to fewer digits rounds half away from zero; of a decimal or float64 to an integer it cuts
+//     towards zero. Strings become numbers if they are [+-]digits[.digits][e[+-]digits] and nothing else, bools if they
+//     are true or false, dates if they are YYYY-MM-DD, timestamps if they are RFC 3339 with an offset (digits beyond the
+//     microsecond are cut off). Numbers become timestamps by from_unix_seconds or from_unix_millis only.
+//   - Comparisons of float64: NaN equals NaN and is larger than any number, -0 equals 0; an integer or decimal is made a
+//     float64 first. Of strings and bytes: by bytes. Of decimals: exact, whatever their scales.
 //   - TIMESTAMP '…' without an offset is UTC. All functions of time count in UTC.
 //
 // # Nulls
@@ -31,5 +33,6 @@
 // A row that cannot be computed (an integer or decimal overflow, a division by zero, a failed cast, an argument that makes
 // no sense) is a dead letter with its reason, never a silent NULL: in Set with the name of the column, in Filter as a whole.
 // TRY_CAST gives NULL where CAST would fail. AND, OR, CASE, if, coalesce and IN look at their parts from left to right, and
-// compute each for those rows only that need it: `d <> 0 AND n / d > 1` never divides by zero.
+// compute each for those rows only that need it: `d <> 0 AND n / d > 1` never divides by zero. A constant that cannot be
+// computed, such as 1 / 0, is an Error wherever it stands.
 package transform

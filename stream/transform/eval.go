@@ -29,7 +29,6 @@ type ctx struct {
 	now    int64
 	arena  []byte // strings made on the way
 	calc   decimal.Calc
-	buf    []byte
 	where  string // the text of the part being computed
 	trying bool   // within TRY_CAST: failures are nulls
 	errs   []rowError

@@ -101,6 +101,7 @@ func appendRandom(r *rand.Rand, v *stream.Vec, strs []string, ints []int64, floa
 		v.AppendI32(int32(r.IntN(40000) - 10000))
 	case kindTime:
 		v.AppendI64((r.Int64N(4e9) - 1e9) * 1_000_003)
+	default:
 	}
 }
 
@@ -246,6 +247,7 @@ func checkVec(t *testing.T, text string, v *stream.Vec, rows int) {
 			zero = v.Dec[i] == decimal128.Num{}
 		case kindStr, kindBin:
 			zero = len(v.BytesAt(i)) == 0
+		default:
 		}
 		if !zero {
 			t.Fatalf("%s: garbage below the null of row %d", text, i)

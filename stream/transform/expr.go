@@ -119,6 +119,7 @@ func Format(v *stream.Vec, i int) string {
 		return string(moment.AppendDate(nil, v.I32[i]))
 	case kindTime:
 		return string(moment.AppendTimestamp(nil, v.I64[i]))
+	default:
 	}
 	return string(v.BytesAt(i))
 }

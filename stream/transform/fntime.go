@@ -121,14 +121,14 @@ func bindTrunc(b *bound) node {
 		return nil
 	}
 	unit := -1
-	for i, u := range moment.Units {
+	for i, u := range moment.Units() {
 		if strings.EqualFold(u, word) {
 			unit = i
 		}
 	}
 	if unit < 0 {
-		fix := "there are " + strings.Join(moment.Units[:], ", ")
-		if near := syntax.Near(word, moment.Units[:]); near != "" {
+		fix := "there are " + strings.Join(moment.Units(), ", ")
+		if near := syntax.Near(word, moment.Units()); near != "" {
 			fix = "did you mean '" + near + "'?"
 		}
 		return b.fail(b.at(0), CodeValue, fmt.Sprintf("there is no unit %q", word), fix)

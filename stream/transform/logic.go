@@ -285,6 +285,7 @@ func step(v *stream.Vec, p syntax.Part, i int32) (int32, bool) {
 				if keys.I64[j] == int64(p.Index) {
 					return j, false
 				}
+			default:
 			}
 		}
 		return 0, true

@@ -79,18 +79,18 @@ type overload struct {
 	many   bool // any number of arguments, further ones of the last type
 }
 
-// known elsewhere under another name.
-var otherNames = map[string]string{
-	"substr": "substring", "len": "length", "char_length": "length", "ucase": "upper", "lcase": "lower", "ifnull": "coalesce",
-	"nvl": "coalesce", "isnull": "coalesce", "iff": "if", "iif": "if", "pow": "", "ceiling": "ceil", "now": "batch_time",
-	"current_timestamp": "batch_time", "current_date": "date(batch_time())", "from_unixtime": "from_unix_seconds",
-	"to_timestamp_ms": "from_unix_millis", "unix_timestamp": "unix_micros", "datediff": "date_diff", "dateadd": "date_add",
-	"dayofweek": "day_of_week", "dow": "day_of_week", "startswith": "starts_with", "endswith": "ends_with", "regexp": "regexp_like",
-	"rlike": "regexp_like", "regexp_matches": "regexp_like", "sha2": "sha256", "strpos": "contains", "instr": "contains",
-	"trunc": "date_trunc", "timestamp": "to_timestamp", "dayofmonth": "day", "position": "contains",
+// otherName is what a function is called here that other systems call name.
+func otherName(name string) string {
+	return map[string]string{
+		"substr": "substring", "len": "length", "char_length": "length", "ucase": "upper", "lcase": "lower", "ifnull": "coalesce",
+		"nvl": "coalesce", "isnull": "coalesce", "iff": "if", "iif": "if", "ceiling": "ceil", "now": "batch_time",
+		"current_timestamp": "batch_time", "current_date": "date(batch_time())", "from_unixtime": "from_unix_seconds",
+		"to_timestamp_ms": "from_unix_millis", "unix_timestamp": "unix_micros", "datediff": "date_diff", "dateadd": "date_add",
+		"dayofweek": "day_of_week", "dow": "day_of_week", "startswith": "starts_with", "endswith": "ends_with", "regexp": "regexp_like",
+		"rlike": "regexp_like", "regexp_matches": "regexp_like", "sha2": "sha256", "strpos": "contains", "instr": "contains",
+		"trunc": "date_trunc", "timestamp": "to_timestamp", "dayofmonth": "day", "position": "contains",
+	}[name]
 }
-
-var aggregates = []string{"count", "sum", "avg", "min", "max", "approx_distinct"}
 
 func (k *checker) call(n *syntax.Call) node {
 	b := &bound{checker: k, call: n, fn: k.reg.byName[n.Name]}
@@ -113,16 +113,15 @@ func (k *checker) call(n *syntax.Call) node {
 }
 
 func (k *checker) otherFunction(n *syntax.Call) string {
-	other, known := otherNames[n.Name]
-	switch {
-	case known && other != "":
+	if other := otherName(n.Name); other != "" {
 		return "did you mean " + other + "?"
-	case slices.Contains(aggregates, n.Name):
-		if n.Name == "min" || n.Name == "max" {
-			return "of several values: least(a, b) or greatest(a, b); of many rows: an `aggregate` step"
-		}
+	}
+	switch n.Name {
+	case "min", "max":
+		return "of several values: least(a, b) or greatest(a, b); of many rows: an `aggregate` step"
+	case "count", "sum", "avg", "approx_distinct":
 		return "aggregates belong in an `aggregate` step"
-	case n.Name == "string" || n.Name == "int" || n.Name == "float" || n.Name == "decimal" || n.Name == "bigint" || n.Name == "double":
+	case "string", "int", "float", "decimal", "bigint", "double":
 		return "write CAST(x AS type)"
 	}
 	if near := syntax.Near(n.Name, k.reg.names); near != "" {

@@ -54,21 +54,22 @@ func TypeName(t arrow.DataType) string {
 		return "date"
 	case kindTime:
 		return "timestamp"
+	default:
 	}
 	return t.String()
 }
 
-// aliases are the words of other systems for our types.
-var aliases = map[string]string{
-	"str": "string", "text": "string", "varchar": "string", "char": "string", "boolean": "bool", "int": "int32",
-	"integer": "int32", "smallint": "int32", "tinyint": "int32", "int8": "int32", "int16": "int32", "long": "int64",
-	"bigint": "int64", "uint32": "int64", "double": "float64", "float": "float64", "real": "float64", "float32": "float64",
-	"numeric": "decimal", "number": "decimal", "datetime": "timestamp", "timestamptz": "timestamp", "time": "timestamp",
-	"binary": "bytes", "varbinary": "bytes", "blob": "bytes", "list": "[…]", "array": "[…]", "struct": "{name: type, …}",
-	"row": "{name: type, …}", "object": "{name: type, …}",
+// otherType is our word for a type that other systems call w, or "".
+func otherType(w string) string {
+	return map[string]string{
+		"str": "string", "text": "string", "varchar": "string", "char": "string", "boolean": "bool", "int": "int32",
+		"integer": "int32", "smallint": "int32", "tinyint": "int32", "int8": "int32", "int16": "int32", "long": "int64",
+		"bigint": "int64", "uint32": "int64", "double": "float64", "float": "float64", "real": "float64", "float32": "float64",
+		"numeric": "decimal", "number": "decimal", "datetime": "timestamp", "timestamptz": "timestamp", "time": "timestamp",
+		"binary": "bytes", "varbinary": "bytes", "blob": "bytes", "list": "[…]", "array": "[…]", "struct": "{name: type, …}",
+		"row": "{name: type, …}", "object": "{name: type, …}",
+	}[strings.ToLower(w)]
 }
-
-var typeWords = []string{"string", "bool", "int32", "int64", "float64", "decimal", "date", "timestamp", "bytes", "map"}
 
 // ParseType reads a type as configurations write it, see TypeName. Words are taken in lower case only.
 func ParseType(s string) (arrow.DataType, error) {
@@ -165,9 +166,9 @@ func (p *typeParser) read(depth int) (arrow.DataType, error) {
 }
 
 func unknownType(w string) error {
-	near := aliases[strings.ToLower(w)]
+	near := otherType(w)
 	if near == "" {
-		near = syntax.Near(w, typeWords)
+		near = syntax.Near(w, []string{"string", "bool", "int32", "int64", "float64", "decimal", "date", "timestamp", "bytes", "map"})
 	}
 	if near == "decimal" {
 		near = "decimal(18,2)"

@@ -45,6 +45,7 @@ func kindOf(t arrow.DataType) kind {
 		return kindDate
 	case arrow.TIMESTAMP:
 		return kindTime
+	default:
 	}
 	return kindNest
 }

@@ -21,8 +21,8 @@ func (c *Calc) Add(a Num, sa int32, b Num, sb int32, t Type) (Num, bool) {
 	}
 	ma, na := split(a)
 	mb, nb := split(b)
-	xa, ok1 := ma.mul(powers[s-sa])
-	xb, ok2 := mb.mul(powers[s-sb])
+	xa, ok1 := ma.mul(power(s - sa))
+	xb, ok2 := mb.mul(power(s - sb))
 	if ok1 && ok2 && xa.hi>>62 == 0 && xb.hi>>62 == 0 {
 		n, _ := add(xa.signed(na), xb.signed(nb))
 		return Rescale(n, s, t.Scale, t.Precision)
@@ -60,9 +60,9 @@ func (c *Calc) Div(a Num, sa int32, b Num, sb int32, t Type) (Num, bool) {
 	mb, nb := split(b)
 	k := t.Scale + sb - sa
 	if k >= 0 && k <= MaxPrecision {
-		if m, ok := ma.mul(powers[k]); ok {
+		if m, ok := ma.mul(power(k)); ok {
 			q := m.divRound(mb)
-			return q.signed(na != nb), q.less(powers[t.Precision])
+			return q.signed(na != nb), q.less(power(t.Precision))
 		}
 	}
 	c.load(&c.a, &c.wa, ma, false)
@@ -77,8 +77,8 @@ func (c *Calc) Mod(a Num, sa int32, b Num, sb int32, t Type) (Num, bool) {
 	ma, na := split(a)
 	mb, nb := split(b)
 	s := max(sa, sb)
-	xa, ok1 := ma.mul(powers[s-sa])
-	xb, ok2 := mb.mul(powers[s-sb])
+	xa, ok1 := ma.mul(power(s - sa))
+	xb, ok2 := mb.mul(power(s - sb))
 	if ok1 && ok2 && xa.hi>>63 == 0 && xb.hi>>63 == 0 {
 		_, r := xa.div(xb)
 		return Rescale(r.signed(na), s, t.Scale, t.Precision)
@@ -99,8 +99,8 @@ func (c *Calc) Cmp(a Num, sa int32, b Num, sb int32) int {
 	ma, na := split(a)
 	mb, nb := split(b)
 	s := max(sa, sb)
-	xa, ok1 := ma.mul(powers[s-sa])
-	xb, ok2 := mb.mul(powers[s-sb])
+	xa, ok1 := ma.mul(power(s - sa))
+	xb, ok2 := mb.mul(power(s - sb))
 	if ok1 && ok2 && xa.hi>>63 == 0 && xb.hi>>63 == 0 {
 		return xa.signed(na).Cmp(xb.signed(nb))
 	}
@@ -129,7 +129,7 @@ func (c *Calc) load(x *big.Int, w *[]big.Word, m mag, neg bool) {
 func (c *Calc) scale(x *big.Int, k int32) {
 	for k > 0 {
 		step := min(k, MaxPrecision)
-		c.load(&c.c, &c.wc, powers[step], false)
+		c.load(&c.c, &c.wc, power(step), false)
 		c.r.Mul(x, &c.c)
 		x.Set(&c.r)
 		k -= step
@@ -173,5 +173,5 @@ func (c *Calc) quotient(neg bool, p int32) (Num, bool) {
 			m.hi |= uint64(w) << (32 * (i - 2))
 		}
 	}
-	return m.signed(neg), m.less(powers[p])
+	return m.signed(neg), m.less(power(p))
 }

@@ -128,6 +128,7 @@ func TestParse(t *testing.T) {
 			got = "malformed"
 		case Overflow:
 			got = "overflow"
+		default:
 		}
 		if got != c.want {
 			t.Errorf("%q as %v: got %s, want %s", c.text, c.typ, got, c.want)

@@ -33,10 +33,11 @@ func (m mag) signed(neg bool) Num {
 
 func (m mag) less(o mag) bool { return m.hi < o.hi || m.hi == o.hi && m.lo < o.lo }
 
-func (m mag) add(o mag) (mag, bool) {
+// add is for sums below 2^128.
+func (m mag) add(o mag) mag {
 	lo, c := bits.Add64(m.lo, o.lo, 0)
-	hi, c := bits.Add64(m.hi, o.hi, c)
-	return mag{hi, lo}, c == 0
+	hi, _ := bits.Add64(m.hi, o.hi, c)
+	return mag{hi, lo}
 }
 
 func (m mag) sub(o mag) mag {
@@ -92,24 +93,21 @@ func (m mag) div(d mag) (q, r mag) {
 func (m mag) divRound(d mag) mag {
 	q, r := m.div(d)
 	if rest := d.sub(r); !r.less(rest) {
-		q, _ = q.add(mag{0, 1})
+		q = q.add(mag{0, 1})
 	}
 	return q
 }
 
-// powers of ten, 0 to 38.
-var powers = func() (p [MaxPrecision + 1]mag) {
-	p[0] = mag{0, 1}
-	for i := 1; i <= MaxPrecision; i++ {
-		p[i], _ = p[i-1].mul(mag{0, 10})
-	}
-	return p
-}()
+// power is 10^k, k from 0 to 38.
+func power(k int32) mag {
+	n := decimal128.GetScaleMultiplier(int(k))
+	return mag{uint64(n.HighBits()), n.LowBits()} //nolint:gosec // positive
+}
 
 // Fits tells whether n has at most p digits.
 func Fits(n Num, p int32) bool {
 	m, _ := split(n)
-	return m.less(powers[p])
+	return m.less(power(p))
 }
 
 // FromInt is an integer as a number of scale 0.
@@ -126,15 +124,15 @@ func Rescale(n Num, from, to, p int32) (Num, bool) {
 			return n, m == mag{}
 		}
 		var ok bool
-		if m, ok = m.mul(powers[to-from]); !ok {
+		if m, ok = m.mul(power(to - from)); !ok {
 			return n, false
 		}
 	} else if from-to > MaxPrecision {
 		m = mag{}
 	} else {
-		m = m.divRound(powers[from-to])
+		m = m.divRound(power(from - to))
 	}
-	if !m.less(powers[p]) {
+	if !m.less(power(p)) {
 		return n, false
 	}
 	return m.signed(neg), true
@@ -143,7 +141,7 @@ func Rescale(n Num, from, to, p int32) (Num, bool) {
 // Whole is the part before the point, cut towards zero.
 func Whole(n Num, scale int32) Num {
 	m, neg := split(n)
-	q, _ := m.div(powers[scale])
+	q, _ := m.div(power(scale))
 	return q.signed(neg)
 }
 
@@ -160,17 +158,17 @@ func Round(n Num, scale, digits int32, up int, p int32) (Num, bool) {
 		}
 		return n, false
 	}
-	unit := powers[scale-digits]
+	unit := power(scale - digits)
 	q, r := m.div(unit)
 	away := !r.less(unit.sub(r))
 	if up != 0 {
 		away = r != mag{} && (up > 0) != neg
 	}
 	if away {
-		q, _ = q.add(mag{0, 1})
+		q = q.add(mag{0, 1})
 	}
 	q, ok := q.mul(unit)
-	return q.signed(neg), ok && q.less(powers[p])
+	return q.signed(neg), ok && q.less(power(p))
 }
 
 // Int64 is n of scale 0 as an integer, and false if it is none.

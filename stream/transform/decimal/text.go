@@ -44,7 +44,7 @@ func Parse(s string, t Type) (Num, Reason) {
 			continue
 		}
 		m, _ = m.mul(mag{0, 10})
-		m, _ = m.add(mag{0, uint64(ch - '0')})
+		m = m.add(mag{0, uint64(ch - '0')})
 		if m != (mag{}) {
 			kept++
 		}
@@ -83,18 +83,18 @@ func Parse(s string, t Type) (Num, Reason) {
 			return Num{}, Overflow
 		}
 		if cut > 0 && roundUp {
-			m, _ = m.add(mag{0, 1})
+			m = m.add(mag{0, 1})
 		}
 		var ok bool
-		if m, ok = m.mul(powers[-drop]); !ok {
+		if m, ok = m.mul(power(int32(-drop))); !ok {
 			over = true
 		}
 	} else if drop > MaxPrecision {
 		m = mag{}
 	} else {
-		m = m.divRound(powers[drop])
+		m = m.divRound(power(int32(drop)))
 	}
-	if over || !m.less(powers[t.Precision]) {
+	if over || !m.less(power(t.Precision)) {
 		return Num{}, Overflow
 	}
 	return m.signed(neg), OK
@@ -152,14 +152,12 @@ func String(n Num, scale int32) string { return string(Append(nil, n, scale)) }
 // Float is the nearest float64.
 func Float(n Num, scale int32) float64 {
 	if i, ok := Int64(n); ok && scale <= 22 && i > -1<<53 && i < 1<<53 {
-		return float64(i) / pow10[scale] // both exact, so the quotient is rounded once
+		return float64(i) / math.Pow10(int(scale)) // both exact, so the quotient is rounded once
 	}
 	var buf [48]byte
 	f, _ := strconv.ParseFloat(string(Append(buf[:0], n, scale)), 64) // always a number
 	return f
 }
-
-var pow10 = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
 
 // FromFloat reads the shortest decimal text of f, as Spark does: 0.1 becomes 0.1. NaN and infinities are Malformed.
 func FromFloat(f float64, t Type) (Num, Reason) {

@@ -90,7 +90,7 @@ func floorDiv[T int | int64](a, b T) T {
 // Unit is what Trunc cuts to.
 type Unit uint8
 
-// The units, in the order of Units.
+// The units, in the order in which Units names them.
 const (
 	ToSecond Unit = iota
 	ToMinute
@@ -102,8 +102,10 @@ const (
 	ToYear
 )
 
-// Units are the names of the units.
-var Units = [...]string{"second", "minute", "hour", "day", "week", "month", "quarter", "year"}
+// Units is the names of the units.
+func Units() []string {
+	return []string{"second", "minute", "hour", "day", "week", "month", "quarter", "year"}
+}
 
 // Trunc is the start of the unit that a timestamp lies in.
 func Trunc(u Unit, micros int64) int64 {
@@ -116,6 +118,7 @@ func Trunc(u Unit, micros int64) int64 {
 		return floorDiv(micros, Hour) * Hour
 	case ToDay:
 		return floorDiv(micros, Day) * Day
+	default:
 	}
 	day := DayOf(micros)
 	if u == ToWeek {
@@ -128,6 +131,7 @@ func Trunc(u Unit, micros int64) int64 {
 		d.Month -= (d.Month - 1) % 3
 	case ToYear:
 		d.Month = 1
+	default:
 	}
 	return int64(Days(d)) * Day
 }

@@ -83,7 +83,7 @@ func TestTrunc(t *testing.T) {
 		{"quarter", "2026-06-30T12:00:00Z", "2026-04-01T00:00:00Z"},
 		{"year", "2026-06-30T12:00:00Z", "2026-01-01T00:00:00Z"},
 	} {
-		for u, name := range Units {
+		for u, name := range Units() {
 			if name != c.unit {
 				continue
 			}

@@ -14,8 +14,20 @@ type item struct {
 	text  string
 }
 
-// widths lists the letters and the numbers of them that are known.
-var widths = map[byte]string{'y': "yyyy", 'M': "MM", 'd': "dd", 'H': "HH", 'm': "mm", 's': "ss", 'S': "S to SSSSSSSSS", 'X': "XXX"}
+// written is how a letter has to stand in a pattern; empty: it is not known.
+func written(letter byte) string {
+	switch letter {
+	case 'y':
+		return "yyyy"
+	case 'M', 'd', 'H', 'm', 's':
+		return string([]byte{letter, letter})
+	case 'S':
+		return "S to SSSSSSSSS"
+	case 'X':
+		return "XXX"
+	}
+	return ""
+}
 
 // Compile reads a pattern: yyyy MM dd HH mm ss S… (fraction) XXX (Z or ±hh:mm), 'quoted text' and punctuation.
 func Compile(pattern string) (*Pattern, error) {
@@ -43,8 +55,8 @@ func Compile(pattern string) (*Pattern, error) {
 			for i+n < len(pattern) && pattern[i+n] == c {
 				n++
 			}
-			word, known := widths[c]
-			if !known {
+			word := written(c)
+			if word == "" {
 				return nil, fmt.Errorf("no letter %q in patterns; there are yyyy MM dd HH mm ss SSS XXX", c)
 			}
 			if c != 'S' && pattern[i:i+n] != word || n > 9 {

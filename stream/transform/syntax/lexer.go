@@ -149,34 +149,36 @@ func (l *lexer) number() bool {
 	return true
 }
 
-var operators = []string{"<=", ">=", "<>", "!=", "||", "=", "<", ">", "+", "-", "*", "/", "%", "(", ")", "[", "]", ",", "."}
+// foreignOp is an operator of another language: what it means here, and what to say.
+type foreignOp struct{ text, op, word, fix string }
 
-// foreign operators: what they mean here, and what to say.
-var foreign = []struct{ text, op, word, fix string }{
-	{"===", "=", "", "write = for equality"},
-	{"==", "=", "", "write = for equality"},
-	{"<=>", "=", "", "write `a = b OR (a IS NULL AND b IS NULL)`"},
-	{"&&", "", "AND", "write AND"},
-	{"::", "", "", "write CAST(x AS type)"},
-	{"->", "", "", "write a.b for a field, a[0] for an element, a['key'] for a map"},
-	{"--", "", "", "expressions have no comments; use YAML's #"},
-	{"/*", "", "", "expressions have no comments; use YAML's #"},
-	{"?", "", "", "write `CASE WHEN a THEN b ELSE c END`, or if(a, b, c)"},
-	{"!", "", "NOT", "write NOT"},
-	{"&", "", "", "write AND; there are no bit operators"},
-	{"|", "", "", "write OR; || joins strings"},
-	{"^", "", "", ""},
-	{";", "", "", "leave it out"},
-	{"`", "", "", `put names in double quotes: "name"`},
-	{"$", "", "", ""},
-	{"{", "", "", ""},
-	{"}", "", "", ""},
-	{":", "", "", ""},
+func foreignOps() []foreignOp {
+	return []foreignOp{
+		{"===", "=", "", "write = for equality"},
+		{"==", "=", "", "write = for equality"},
+		{"<=>", "=", "", "write `a = b OR (a IS NULL AND b IS NULL)`"},
+		{"&&", "", "AND", "write AND"},
+		{"::", "", "", "write CAST(x AS type)"},
+		{"->", "", "", "write a.b for a field, a[0] for an element, a['key'] for a map"},
+		{"--", "", "", "expressions have no comments; use YAML's #"},
+		{"/*", "", "", "expressions have no comments; use YAML's #"},
+		{"?", "", "", "write `CASE WHEN a THEN b ELSE c END`, or if(a, b, c)"},
+		{"!", "", "NOT", "write NOT"},
+		{"&", "", "", "write AND; there are no bit operators"},
+		{"|", "", "", "write OR; || joins strings"},
+		{"^", "", "", ""},
+		{";", "", "", "leave it out"},
+		{"`", "", "", `put names in double quotes: "name"`},
+		{"$", "", "", ""},
+		{"{", "", "", ""},
+		{"}", "", "", ""},
+		{":", "", "", ""},
+	}
 }
 
 func (l *lexer) operator() bool {
 	rest := l.text[l.pos:]
-	for _, f := range foreign {
+	for _, f := range foreignOps() {
 		if !strings.HasPrefix(rest, f.text) || f.text == "|" && strings.HasPrefix(rest, "||") || f.text == "!" && strings.HasPrefix(rest, "!=") && !strings.HasPrefix(rest, "!==") {
 			continue
 		}
@@ -196,7 +198,7 @@ func (l *lexer) operator() bool {
 		}
 		return true
 	}
-	for _, op := range operators {
+	for _, op := range []string{"<=", ">=", "<>", "!=", "||", "=", "<", ">", "+", "-", "*", "/", "%", "(", ")", "[", "]", ",", "."} {
 		if strings.HasPrefix(rest, op) {
 			l.add(tokOp, len(op), op)
 			return true

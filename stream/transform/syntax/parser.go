@@ -166,16 +166,27 @@ func (p *parser) not() Node {
 	return &Unary{Place: t.To(x.At()), Op: "NOT", X: x}
 }
 
-var comparisons = map[string]string{"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+// comparison is the operator that a sign means, or "".
+func comparison(t token) string {
+	if t.kind == tokOp {
+		switch t.text {
+		case "!=":
+			return "<>"
+		case "=", "<>", "<", "<=", ">", ">=":
+			return t.text
+		}
+	}
+	return ""
+}
 
 func (p *parser) compare() Node {
 	l := p.sum()
 	t := p.peek()
-	if op, ok := comparisons[t.text]; ok && t.kind == tokOp {
+	if op := comparison(t); op != "" {
 		p.take()
 		r := p.sum()
 		n := p.binary(op, t.Place, l, r)
-		if t := p.peek(); t.kind == tokOp && comparisons[t.text] != "" {
+		if t := p.peek(); comparison(t) != "" {
 			if j, ok := r.(*Binary); ok && j.Op == "||" {
 				p.fail(j.Word, CodeForeign, "|| joins strings", "write OR")
 			}
@@ -305,15 +316,19 @@ func (p *parser) primary() Node {
 			p.needOp(")", "to close the bracket")
 			return n
 		}
+	default:
 	}
 	p.unexpected(t, "a value: a column, a number, a 'string' or a function")
 	return nil
 }
 
 // reserved words cannot name a column unless they are quoted.
-var reserved = map[string]bool{
-	"AND": true, "OR": true, "NOT": true, "IS": true, "IN": true, "BETWEEN": true, "LIKE": true, "ESCAPE": true, "WHEN": true,
-	"THEN": true, "ELSE": true, "END": true, "AS": true, "SELECT": true, "FROM": true, "WHERE": true,
+func reserved(word string) bool {
+	switch word {
+	case "AND", "OR", "NOT", "IS", "IN", "BETWEEN", "LIKE", "ESCAPE", "WHEN", "THEN", "ELSE", "END", "AS", "SELECT", "FROM", "WHERE":
+		return true
+	}
+	return false
 }
 
 func (p *parser) name(t token) Node {
@@ -347,7 +362,7 @@ func (p *parser) name(t token) Node {
 			return p.cast(t)
 		}
 	}
-	if next.kind == tokOp && next.text == "(" && !reserved[t.word] {
+	if next.kind == tokOp && next.text == "(" && !reserved(t.word) {
 		p.take()
 		c := &Call{Name: strings.ToLower(t.text), Word: t.Place}
 		if !p.op(")") {
@@ -359,7 +374,7 @@ func (p *parser) name(t token) Node {
 		c.Place = t.To(p.toks[p.i-1].Place)
 		return c
 	}
-	if reserved[t.word] {
+	if reserved(t.word) {
 		p.fail(t.Place, CodeSyntax, "unexpected "+t.text, `here should come a value; a column of that name is written "`+t.text+`"`)
 	}
 	return p.path(t)
