@@ -25,7 +25,9 @@ const (
 )
 
 // States lists them all.
-var States = []State{Starting, Running, Waiting, Halted, Backoff, Draining, Stopped}
+func States() []State {
+	return []State{Starting, Running, Waiting, Halted, Backoff, Draining, Stopped}
+}
 
 // Pipeline is what is known of one pipeline.
 type Pipeline struct {

@@ -130,7 +130,7 @@ func TestConcurrentUse(t *testing.T) {
 		name := fmt.Sprint("p", i%3)
 		wg.Go(func() {
 			for n := range int64(200) {
-				b.Set(name, status.States[int(n)%len(status.States)], "r", "")
+				b.Set(name, status.States()[int(n)%len(status.States())], "r", "")
 				b.Report(name, status.Progress{Records: n})
 				b.Pipelines()
 				b.Unready()

@@ -3,7 +3,6 @@ package status_test
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -34,66 +33,57 @@ func newProcess(t *testing.T, tok stream.Secret) *process {
 }
 
 // ask sends a request with headers given as name, value, …
-func (p *process) ask(method, path string, header ...string) *http.Response {
+func (p *process) ask(method, path string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, nil)
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
 	p.handler.ServeHTTP(w, r)
-	return w.Result()
-}
-
-func body(t *testing.T, r *http.Response) string {
-	t.Helper()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return w
 }
 
 // wantProblem checks an error as RFC 9457 has it.
-func wantProblem(t *testing.T, r *http.Response, code int) {
+func wantProblem(t *testing.T, r *httptest.ResponseRecorder, code int) {
 	t.Helper()
 	var p struct {
 		Type, Title, Detail, Instance string
 		Status                        int
 	}
-	b := body(t, r)
+	b := r.Body.String()
 	if err := json.Unmarshal([]byte(b), &p); err != nil {
 		t.Fatalf("got %q: %v", b, err)
 	}
-	if r.StatusCode != code || p.Status != code || p.Type != "about:blank" || p.Title != http.StatusText(code) || p.Detail == "" ||
-		r.Header.Get("Content-Type") != "application/problem+json" {
-		t.Errorf("got %d, %s: %s; want a problem with status %d", r.StatusCode, r.Header.Get("Content-Type"), b, code)
+	if r.Code != code || p.Status != code || p.Type != "about:blank" || p.Title != http.StatusText(code) || p.Detail == "" ||
+		r.Header().Get("Content-Type") != "application/problem+json" {
+		t.Errorf("got %d, %s: %s; want a problem with status %d", r.Code, r.Header().Get("Content-Type"), b, code)
 	}
 }
 
 func TestProbes(t *testing.T) {
 	p := newProcess(t, "")
 	p.board.Set("orders", status.Running, "", "")
-	if r := p.ask("GET", "/-/ready"); r.StatusCode != 200 || body(t, r) != "ready\n" {
-		t.Errorf("ready: got %d", r.StatusCode)
+	if r := p.ask("GET", "/-/ready"); r.Code != 200 || r.Body.String() != "ready\n" {
+		t.Errorf("ready: got %d", r.Code)
 	}
 	p.board.Set("billing", status.Waiting, "S3 PUT: 503 SlowDown, 38 tries", "")
 	p.board.Set("audit", status.Halted, "records were deleted", "accept the gap")
 	r := p.ask("GET", "/-/ready")
 	want := "audit: halted: records were deleted; next: accept the gap\nbilling: waiting: S3 PUT: 503 SlowDown, 38 tries\n"
-	if got := body(t, r); r.StatusCode != 503 || got != want {
-		t.Errorf("got %d %q, want 503 %q", r.StatusCode, got, want)
+	if got := r.Body.String(); r.Code != http.StatusServiceUnavailable || got != want {
+		t.Errorf("got %d %q, want 503 %q", r.Code, got, want)
 	}
-	if r := p.ask("GET", "/-/healthy"); r.StatusCode != 200 {
-		t.Errorf("healthy: got %d, want 200 whatever is away", r.StatusCode)
+	if r := p.ask("GET", "/-/healthy"); r.Code != 200 {
+		t.Errorf("healthy: got %d, want 200 whatever is away", r.Code)
 	}
-	if r := p.ask("HEAD", "/-/healthy"); r.StatusCode != 200 {
-		t.Errorf("HEAD: got %d, want 200", r.StatusCode)
+	if r := p.ask("HEAD", "/-/healthy"); r.Code != 200 {
+		t.Errorf("HEAD: got %d, want 200", r.Code)
 	}
 }
 
 func TestPipelines(t *testing.T) {
 	p := newProcess(t, "")
-	if got := body(t, p.ask("GET", "/api/v1/pipelines")); got != "[]\n" {
+	if got := p.ask("GET", "/api/v1/pipelines").Body.String(); got != "[]\n" {
 		t.Errorf("without pipelines: got %q, want an empty list", got)
 	}
 	commit := time.Date(2026, 1, 5, 9, 14, 2, 0, time.UTC)
@@ -102,8 +92,8 @@ func TestPipelines(t *testing.T) {
 	p.board.Set("audit", status.Halted, "deleted", "accept")
 	r := p.ask("GET", "/api/v1/pipelines")
 	var list []map[string]any
-	if err := json.Unmarshal([]byte(body(t, r)), &list); err != nil || r.Header.Get("Content-Type") != "application/json" {
-		t.Fatal(err, r.Header)
+	if err := json.Unmarshal([]byte(r.Body.String()), &list); err != nil || r.Header().Get("Content-Type") != "application/json" {
+		t.Fatal(err, r.Header())
 	}
 	since := list[1]["since"]
 	delete(list[1], "since")
@@ -123,7 +113,7 @@ func TestPipelines(t *testing.T) {
 		t.Errorf("got %v, want halted, its reason and advice, lag unknown, no commit", a)
 	}
 	var one map[string]any
-	if err := json.Unmarshal([]byte(body(t, p.ask("GET", "/api/v1/pipelines/audit"))), &one); err != nil || one["name"] != "audit" {
+	if err := json.Unmarshal([]byte(p.ask("GET", "/api/v1/pipelines/audit").Body.String()), &one); err != nil || one["name"] != "audit" {
 		t.Errorf("got %v, %v; want the one pipeline", one, err)
 	}
 }
@@ -135,8 +125,8 @@ func TestProblems(t *testing.T) {
 	}
 	for _, path := range []string{"/metrics", "/-/ready", "/-/healthy", "/api/v1/pipelines", "/api/v1/pipelines/x"} {
 		r := p.ask("POST", path)
-		if r.Header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("POST %s: Allow is %q", path, r.Header.Get("Allow"))
+		if r.Header().Get("Allow") != "GET, HEAD" {
+			t.Errorf("POST %s: Allow is %q", path, r.Header().Get("Allow"))
 		}
 		wantProblem(t, r, 405)
 	}
@@ -144,8 +134,8 @@ func TestProblems(t *testing.T) {
 	wantProblem(t, p.ask("DELETE", "/metrics", "Origin", "https://evil.example"), 403)
 	r := p.ask("GET", "/-/healthy")
 	for k, v := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
-		if r.Header.Get(k) != v {
-			t.Errorf("%s: got %q, want %q", k, r.Header.Get(k), v)
+		if r.Header().Get(k) != v {
+			t.Errorf("%s: got %q, want %q", k, r.Header().Get(k), v)
 		}
 	}
 }
@@ -156,23 +146,23 @@ func TestToken(t *testing.T) {
 	for _, auth := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Bearer " + token + "x", "Basic " + token, token} {
 		for _, path := range []string{"/metrics", "/api/v1/pipelines", "/api/v1/pipelines/orders", "/nothing"} {
 			r := p.ask("GET", path, "Authorization", auth)
-			if !strings.HasPrefix(r.Header.Get("WWW-Authenticate"), "Bearer") {
-				t.Errorf("%q %s: WWW-Authenticate is %q", auth, path, r.Header.Get("WWW-Authenticate"))
+			if !strings.HasPrefix(r.Header().Get("WWW-Authenticate"), "Bearer") {
+				t.Errorf("%q %s: WWW-Authenticate is %q", auth, path, r.Header().Get("WWW-Authenticate"))
 			}
 			wantProblem(t, r, 401)
 		}
-		if r := p.ask("GET", "/-/ready", "Authorization", auth); r.StatusCode != 503 || body(t, r) != "not ready\n" {
-			t.Errorf("%q: a probe without the token: got %d, want 503 without reasons", auth, r.StatusCode)
+		if r := p.ask("GET", "/-/ready", "Authorization", auth); r.Code != http.StatusServiceUnavailable || r.Body.String() != "not ready\n" {
+			t.Errorf("%q: a probe without the token: got %d, want 503 without reasons", auth, r.Code)
 		}
-		if r := p.ask("GET", "/-/healthy", "Authorization", auth); r.StatusCode != 200 {
-			t.Errorf("%q: healthy: got %d, want 200", auth, r.StatusCode)
+		if r := p.ask("GET", "/-/healthy", "Authorization", auth); r.Code != 200 {
+			t.Errorf("%q: healthy: got %d, want 200", auth, r.Code)
 		}
 	}
 	for _, auth := range []string{"Bearer " + token, "bearer  " + token} {
-		if r := p.ask("GET", "/api/v1/pipelines", "Authorization", auth); r.StatusCode != 200 {
-			t.Errorf("%q: got %d, want 200", auth, r.StatusCode)
+		if r := p.ask("GET", "/api/v1/pipelines", "Authorization", auth); r.Code != 200 {
+			t.Errorf("%q: got %d, want 200", auth, r.Code)
 		}
-		if r := p.ask("GET", "/-/ready", "Authorization", auth); !strings.Contains(body(t, r), "bucket lake") {
+		if r := p.ask("GET", "/-/ready", "Authorization", auth); !strings.Contains(r.Body.String(), "bucket lake") {
 			t.Errorf("%q: the reason is missing", auth)
 		}
 	}
@@ -182,7 +172,7 @@ func TestMetrics(t *testing.T) {
 	p := newProcess(t, "")
 	p.board.Set("orders", status.Waiting, "", "")
 	p.board.Report("orders", status.Progress{LanesHeld: 3, LanesTotal: 4})
-	got := body(t, p.ask("GET", "/metrics"))
+	got := p.ask("GET", "/metrics").Body.String()
 	for _, line := range []string{
 		`millrace_pipeline_state{pipeline="orders",state="waiting"} 1`, `millrace_pipeline_state{pipeline="orders",state="running"} 0`,
 		`millrace_pipeline_lanes{pipeline="orders"} 3`, `millrace_memory_limit_bytes 5.36870912e+08`, `millrace_buffer_bytes 0`,
@@ -192,10 +182,10 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is missing in\n%s", line, got)
 		}
 	}
-	if n := strings.Count(got, "millrace_pipeline_state{"); n != len(status.States) {
-		t.Errorf("got %d states, want %d: a label of closed words", n, len(status.States))
+	if n := strings.Count(got, "millrace_pipeline_state{"); n != len(status.States()) {
+		t.Errorf("got %d states, want %d: a label of closed words", n, len(status.States()))
 	}
-	if n := testutil.CollectAndCount(status.NewCollector(p.board, status.Info{})); n != 1+len(status.States)+1 {
+	if n := testutil.CollectAndCount(status.NewCollector(p.board, status.Info{})); n != 1+len(status.States())+1 {
 		t.Errorf("without a budget: got %d metrics", n)
 	}
 	problems, err := promlint.New(strings.NewReader(got)).Lint()
@@ -209,7 +199,7 @@ func TestMetricsSurviveABrokenOne(t *testing.T) {
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "millrace_good", Help: "Good."}, func() float64 { return 1 }), broken{})
 	h := status.Handler(status.NewBoard(), status.Options{Gatherer: reg})
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if w.Code != 200 || !strings.Contains(w.Body.String(), "millrace_good 1") {
 		t.Errorf("got %d %s, want the good one", w.Code, w.Body)
 	}

@@ -56,7 +56,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(c.build, 1, c.info.Version, c.info.Revision, runtime.Version())
 	for _, p := range c.board.Pipelines() {
-		for _, s := range States {
+		for _, s := range States() {
 			v := 0.0
 			if s == p.State {
 				v = 1

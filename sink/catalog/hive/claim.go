@@ -100,7 +100,7 @@ func (t *Table) readClaim(ctx context.Context) (*claim, error) {
 	if err != nil {
 		return nil, t.fail("read the claim of", err)
 	}
-	defer r.Close() //nolint:errcheck // read only
+	defer r.Close()
 	body, err := io.ReadAll(io.LimitReader(r, 1<<16))
 	if err != nil {
 		return nil, t.fail("read the claim of", err)

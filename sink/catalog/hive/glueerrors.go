@@ -29,10 +29,10 @@ func glueError(err error) error {
 	}
 	var answer *smithyhttp.ResponseError
 	if errors.As(err, &answer) {
-		switch code := answer.HTTPStatusCode(); {
-		case code == http.StatusUnauthorized, code == http.StatusForbidden:
+		switch answer.HTTPStatusCode() {
+		case http.StatusUnauthorized, http.StatusForbidden:
 			return denied(fmt.Errorf("%w: %w", stream.ErrDenied, err))
-		case code == http.StatusNotFound, code == http.StatusMethodNotAllowed, code == http.StatusMovedPermanently:
+		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusMovedPermanently:
 			err := fmt.Errorf("%w: %w", stream.ErrPermanent, err)
 			return stream.WithNext(err, "check catalog.glue.endpoint: what answers there is not Glue")
 		}

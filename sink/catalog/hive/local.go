@@ -152,7 +152,7 @@ func (l *local) locked(ctx context.Context, how int, f func() error) error {
 	if err != nil {
 		return fileError(err)
 	}
-	defer lock.Close() //nolint:errcheck // nothing was written
+	defer lock.Close()
 	wait := time.Millisecond
 	for deadline := time.Now().Add(lockPatience); ; wait = min(2*wait, 100*time.Millisecond) {
 		err := unix.Flock(int(lock.Fd()), how|unix.LOCK_NB) //nolint:gosec // a descriptor
@@ -239,7 +239,7 @@ func syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close() //nolint:errcheck // read only
+	defer d.Close()
 	return d.Sync()
 }
 

@@ -194,9 +194,11 @@ func (p *typeParser) parse(depth int) (hiveType, error) {
 	}
 }
 
-// plainName writes the same type always the same way.
+// plainName writes the same type always the same way. Blanks between words are part of a name.
 func plainName(s string) string {
-	s = strings.ReplaceAll(s, " ", "")
+	if s = strings.Join(strings.Fields(s), " "); strings.Contains(s, "(") {
+		s = strings.ReplaceAll(s, " ", "")
+	}
 	switch s {
 	case "integer":
 		return "int"

@@ -19,6 +19,7 @@ func TestParseType(t *testing.T) {
 		"struct<a b:int, grüße:string>":  "struct<a b:int,grüße:string>",
 		"array<map<string,array<int>>>":  "array<map<string,array<int>>>",
 		"uniontype<int,string>":          "uniontype<int,string>",
+		"struct<a:timestamp  with local time zone>": "struct<a:timestamp with local time zone>",
 	} {
 		got, err := parseType(in)
 		if err != nil || got.String() != want {
