@@ -58,6 +58,10 @@ func (k *checker) check(n syntax.Node) node {
 		case "||":
 			return k.join(l, r, n)
 		}
+		if x, ok := nullOperand(n); ok {
+			fix := map[string]string{"=": "write " + k.source(x.At()) + " IS NULL", "<>": "write " + k.source(x.At()) + " IS NOT NULL"}[n.Op]
+			return k.fail(n.Place, CodeForeign, "a comparison with NULL is never true", fix)
+		}
 		return k.compare(n.Op, l, r, n.Place)
 	case *syntax.IsNull:
 		if x := k.check(n.X); x != nil {
@@ -75,6 +79,16 @@ func (k *checker) check(n syntax.Node) node {
 		return k.cast(n)
 	}
 	return nil
+}
+
+// nullOperand tells whether one side of a comparison is the word NULL, and returns the other side. It is SQL, but as a
+// filter it would take out every row in silence.
+func nullOperand(n *syntax.Binary) (syntax.Node, bool) {
+	if l, ok := n.R.(*syntax.Literal); ok && l.Kind == syntax.Null {
+		return n.L, true
+	}
+	l, ok := n.L.(*syntax.Literal)
+	return n.R, ok && l.Kind == syntax.Null
 }
 
 // condition demands a bool.

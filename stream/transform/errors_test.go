@@ -68,6 +68,8 @@ func TestErrorMessages(t *testing.T) {
 		{"coalesce(99999999999999999999999999999999999999, 0.5) > amount", "9+38 99999999999999999999999999999999999999 is too large for decimal(38,1) [E2005]: this fails for every row"},
 		{"greatest(99999999999999999999999999999999999999, 0.5) > amount", "9+38 99999999999999999999999999999999999999 is too large for decimal(38,1) [E2005]: this fails for every row"},
 		{"99999999999999999999999999999999999999 IN (0.5, amount)", ""},
+		{"status = NULL", "0+13 a comparison with NULL is never true [E2011]: write status IS NULL"},
+		{"NULL <> status", "0+14 a comparison with NULL is never true [E2011]: write status IS NOT NULL"},
 		{"amount > 1 / 0", "9+5 1 / 0 is a division by zero [E2005]: this fails for every row"},
 	} {
 		_, errs := Filter{c[0]}.Build(in, "0:filter", Builtins())

@@ -265,7 +265,7 @@ func TestValues(t *testing.T) {
 	for _, c := range [][2]string{
 		// three-valued logic
 		{"TRUE AND NULL", "NULL"}, {"FALSE AND NULL", "false"}, {"NULL AND FALSE", "false"}, {"TRUE OR NULL", "true"}, {"NULL OR TRUE", "true"},
-		{"FALSE OR NULL", "NULL"}, {"NOT NULL", "NULL"}, {"NULL = NULL", "NULL"}, {"NULL IS NULL", "true"}, {"1 IN (2, NULL)", "NULL"}, {"1 IN (1, NULL)", "true"},
+		{"FALSE OR NULL", "NULL"}, {"NOT NULL", "NULL"}, {"nullif(NULL, 1) = 1", "NULL"}, {"NULL IS NULL", "true"}, {"1 IN (2, NULL)", "NULL"}, {"1 IN (1, NULL)", "true"},
 		{"1 NOT IN (2, NULL)", "NULL"}, {"NULL IN (1)", "NULL"}, {"5 BETWEEN NULL AND 3", "false"}, {"2 BETWEEN NULL AND 3", "NULL"},
 		// numbers
 		{"1 + 2 * 3", "7"}, {"7 / 2", "3.5"}, {"-7 % 3", "-1"}, {"0.1 + 0.2", "0.3"}, {"1.10 * 3", "3.30"}, {"1.00 / 3", "0.333333"}, {"2 * 1.5e0", "3"},
