@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"runtime/metrics"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -88,8 +89,10 @@ func orders(batches, partitions int) (out []*stream.Batch, bytes int64) {
 	return out, bytes
 }
 
-func parquetSink(t testing.TB, up stream.Uploads, pool *sink.Pool) *sink.Sink {
-	f := must[*parquet.Format](t)(parquet.NewFormat(parquet.DefaultOptions()))
+func parquetSink(t testing.TB, up stream.Uploads, pool *sink.Pool, codec string) *sink.Sink {
+	o := parquet.DefaultOptions()
+	o.Compression = codec
+	f := must[*parquet.Format](t)(parquet.NewFormat(o))
 	return newSink(t, sink.Config{Schema: ordersSchema(), Ref: stream.TableRef{Name: "orders", Location: "s3://lake/orders/", Partitions: []stream.PartitionColumn{{Name: "part", Type: "date"}}}},
 		sink.Deps{Uploads: up, Pool: pool, NewEncoder: f.NewEncoder})
 }
@@ -103,7 +106,7 @@ func BenchmarkPartitions(b *testing.B) {
 			}
 			b.Run(fmt.Sprintf("rows=%d/partitions=%d", rowsPerFile, partitions), func(b *testing.B) {
 				batches, size := orders(32, partitions)
-				s := parquetSink(b, nowhere{}, nil)
+				s := parquetSink(b, nowhere{}, nil, "zstd")
 				count := max(1, partitions*rowsPerFile/stream.BatchRows)
 				b.ReportAllocs()
 				b.SetBytes(size / int64(len(batches)) * int64(count))
@@ -132,33 +135,32 @@ func BenchmarkPartitions(b *testing.B) {
 // more.
 func TestMemoryOfManyPartitions(t *testing.T) {
 	const limit = 64 << 20
-	batches, _ := orders(16, 2000)
+	batches, _ := orders(4, 2000)
+	for _, b := range batches {
+		long := stream.NewVec(arrow.BinaryTypes.String) // so that few rows fill the memory
+		for i := range b.Rows {
+			long.AppendString(strings.Repeat(string(rune('a'+i%26)), 600))
+		}
+		b.Cols[9] = long
+	}
 	budget := &stream.Budget{Limit: limit}
-	s := parquetSink(t, nowhere{}, sink.NewPool(budget, nil))
+	s := parquetSink(t, nowhere{}, sink.NewPool(budget, nil), "snappy") // under the race detector, zstd makes an encoder for every page
 	base := heap()
 	var counted int64
 	var real uint64
 	w := s.Begin(txn("0", 1))
-	rows := 0
-	for i := range 72 {
-		b := batches[i%len(batches)]
-		write(t, w, b)
-		rows += b.Rows
+	for i := range 20 {
+		write(t, w, batches[i%len(batches)])
 		counted = max(counted, budget.Used())
-		if i%10 == 9 {
+		if i%4 == 3 {
 			real = max(real, heap()-base)
 		}
 	}
-	total := int64(0)
-	files := seal(t, w)
-	for _, f := range files {
-		total += f.Rows
+	if err := w.Abort(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	t.Logf("%d rows, %d files, counted %d MiB, heap %d MiB", total, len(files), counted>>20, real>>20)
-	if total != int64(rows) {
-		t.Errorf("got %d rows, want %d", total, rows)
-	}
-	if counted > limit*13/10 {
+	t.Logf("counted %d MiB, heap %d MiB", counted>>20, real>>20)
+	if counted < limit/2 || counted > limit*13/10 {
 		t.Errorf("%d bytes were counted, limit %d", counted, limit)
 	}
 	if real > limit*13/10 {

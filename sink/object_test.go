@@ -18,7 +18,7 @@ func TestFilesOnDisk(t *testing.T) {
 	dir := t.TempDir()
 	client := must[store.Client](t)(store.Open(t.Context(), dir, store.Options{}))
 	up := object.New(client, object.Options{})
-	s := parquetSink(t, up, nil)
+	s := parquetSink(t, up, nil, "zstd")
 	batches, _ := orders(1, 3)
 	visible := func() (names []string) {
 		names, err := filepath.Glob(filepath.Join(dir, "part=*", "*.parquet"))
