@@ -11,7 +11,7 @@ import (
 )
 
 // Registry is the functions that expressions can call, by name. It is a value: whoever builds steps is handed one, and
-// nothing changes it afterwards.
+// nothing changes it afterwards, so that all lanes can build from one at the same time.
 type Registry struct {
 	byName map[string]*Function
 	names  []string

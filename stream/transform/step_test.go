@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -248,4 +249,25 @@ func TestConstantsHaveNoBatchTime(t *testing.T) {
 	if got := evalText(t, "amount"); !strings.HasPrefix(got, `there is no column "amount" here [E2001]`) {
 		t.Errorf("got %s", got)
 	}
+}
+
+// Lanes build from one registry and run at the same time; the race detector watches.
+func TestLanesShareARegistry(t *testing.T) {
+	reg := Builtins()
+	var wg sync.WaitGroup
+	for lane := range 4 {
+		wg.Go(func() {
+			b := mixedBatch(rand.New(rand.NewPCG(1, uint64(lane))), 40)
+			b.SelectAll()
+			for _, text := range expressions {
+				e, errs := Compile(text, b.Schema, reg)
+				if len(errs) > 0 {
+					t.Errorf("%s: %v", text, errs[0])
+					return
+				}
+				e.Eval(b, b.Sel, stream.NewVec(e.Type()))
+			}
+		})
+	}
+	wg.Wait()
 }
