@@ -16,15 +16,14 @@ type Info struct {
 }
 
 // Collector turns a Board into metrics: millrace_build_info, millrace_pipeline_state, the lanes held, and, with a budget,
-// the memory limit and what is counted against it. Register it once.
+// the memory limit; what is counted against it is the sinks' metric. Register it once.
 type Collector struct {
-	board  *Board
-	info   Info
-	build  *prometheus.Desc
-	state  *prometheus.Desc
-	lanes  *prometheus.Desc
-	limit  *prometheus.Desc
-	buffer *prometheus.Desc
+	board *Board
+	info  Info
+	build *prometheus.Desc
+	state *prometheus.Desc
+	lanes *prometheus.Desc
+	limit *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -32,19 +31,18 @@ var _ prometheus.Collector = (*Collector)(nil)
 // NewCollector reads b at every scrape.
 func NewCollector(b *Board, i Info) *Collector {
 	return &Collector{
-		board:  b,
-		info:   i,
-		build:  prometheus.NewDesc("millrace_build_info", "The program that runs; always 1.", []string{"version", "revision", "goversion"}, nil),
-		state:  prometheus.NewDesc("millrace_pipeline_state", "1 for the state that the pipeline is in, 0 for the others.", []string{"pipeline", "state"}, nil),
-		lanes:  prometheus.NewDesc("millrace_pipeline_lanes", "Lanes of the pipeline that this process holds.", []string{"pipeline"}, nil),
-		limit:  prometheus.NewDesc("millrace_memory_limit_bytes", "Limit of the memory that grows with input; 0: none.", nil, nil),
-		buffer: prometheus.NewDesc("millrace_buffer_bytes", "Memory counted against the limit: fetched records, open files, state.", nil, nil),
+		board: b,
+		info:  i,
+		build: prometheus.NewDesc("millrace_build_info", "The program that runs; always 1.", []string{"version", "revision", "goversion"}, nil),
+		state: prometheus.NewDesc("millrace_pipeline_state", "1 for the state that the pipeline is in, 0 for the others.", []string{"pipeline", "state"}, nil),
+		lanes: prometheus.NewDesc("millrace_pipeline_lanes", "Lanes of the pipeline that this process holds.", []string{"pipeline"}, nil),
+		limit: prometheus.NewDesc("millrace_memory_limit_bytes", "Limit of the memory that grows with input; 0: none.", nil, nil),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.build, c.state, c.lanes, c.limit, c.buffer} {
+	for _, d := range []*prometheus.Desc{c.build, c.state, c.lanes, c.limit} {
 		ch <- d
 	}
 }
@@ -67,6 +65,5 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if b := c.info.Budget; b != nil {
 		gauge(c.limit, float64(b.Limit))
-		gauge(c.buffer, float64(b.Used()))
 	}
 }
