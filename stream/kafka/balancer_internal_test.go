@@ -290,3 +290,5 @@ func TestStrangersDoNotStopTheGroup(t *testing.T) {
 		t.Errorf("got %v, want everything with a", got)
 	}
 }
+
+func quietLog() *slog.Logger { return slog.New(slog.DiscardHandler) }

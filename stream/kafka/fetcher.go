@@ -25,8 +25,6 @@ const (
 	fetchRetryMax = 3 * time.Second
 	// maxStuck answers in a row with bytes but without progress are taken for a batch that cannot be read.
 	maxStuck = 3
-	// growRead is how far a partition's share of an answer grows while a single batch does not fit.
-	growRead = 64 << 20
 )
 
 // fetcher returns the one for a broker, started. The mutex is held.
@@ -109,7 +107,7 @@ func (r *reader) request(f *fetcher) (*kmsg.FetchRequest, []question) {
 			continue
 		}
 		q := question{p: p, asked: p.asked, tp: p.topicPartition, id: p.rawID, from: p.pos, part: kmsg.NewFetchRequestTopicPartition()}
-		q.part.Partition, q.part.FetchOffset, q.part.PartitionMaxBytes = p.n, p.pos, p.maxRead
+		q.part.Partition, q.part.FetchOffset, q.part.PartitionMaxBytes = p.n, p.pos, partitionBytes
 		q.part.CurrentLeaderEpoch, q.part.LastFetchedEpoch = p.leaderEpoch, p.epoch
 		qs = append(qs, q)
 	}
@@ -149,16 +147,18 @@ func (r *reader) failed(f *fetcher, qs []question, err error) {
 
 // take works through an answer. It tells whether anything in it was good, so that the next request may go out at once.
 func (r *reader) take(qs []question, resp *kmsg.FetchResponse) bool {
-	good := false
+	good, next := false, 0 // answers come in the order of the questions, nearly always
 	for i := range resp.Topics {
 		t := &resp.Topics[i]
 		for j := range t.Partitions {
 			rp := &t.Partitions[j]
 			for k := range qs {
+				k = (next + k) % len(qs)
 				q := &qs[k]
 				same := q.tp.n == rp.Partition && (resp.Version >= 13 && q.id == t.TopicID || resp.Version < 13 && q.tp.topic == t.Topic)
 				if same && q.p != nil {
 					good = r.answer(q, rp) || good
+					next = k + 1
 					q.p = nil // a partition counts once, whatever the broker repeats
 					break
 				}
@@ -198,11 +198,11 @@ func (r *reader) answer(q *question, rp *kmsg.FetchResponseTopicPartition) bool 
 	}
 	if next == q.from && (fp.Err != nil || len(rp.RecordBatches) > 0) {
 		recycle(fp.Records)
-		r.noProgress(p, fp.Err, len(rp.RecordBatches))
-		return false
+		r.noProgress(p, fp.Err, rp.RecordBatches)
+		return fp.Err == nil && p.state == ready && p.stuck == 0
 	}
 	if next > q.from {
-		p.stuck = 0
+		p.stuck, p.short = 0, 0
 	}
 	b := r.s.newBatch()
 	b.LeaderEpoch = p.epoch
@@ -266,12 +266,19 @@ func (r *reader) count(p *partition, b *batch) {
 }
 
 // noProgress is an answer with bytes from which nothing could be taken. The mutex is held.
-func (r *reader) noProgress(p *partition, cause error, size int) {
-	p.stuck++
-	if cause == nil {
-		cause = fmt.Errorf("%d bytes hold no whole batch", size)
-		p.maxRead = min(2*p.maxRead, growRead)
+func (r *reader) noProgress(p *partition, cause error, batches []byte) {
+	if cause == nil && !holdsBatch(batches) {
+		// Brokers cut the last batch when an answer is full, and give a whole one only to the first partition that has any.
+		// Each gets to be first in turn.
+		if p.short++; p.short > 2*len(r.order)+maxStuck {
+			r.note(p, r.s.waiting(fmt.Sprintf("read %s at offset %d", p.id, p.pos), fmt.Errorf("%d bytes hold no whole batch", len(batches))))
+		}
+		return
 	}
+	if cause == nil {
+		cause = errors.New("its records end before their count is reached")
+	}
+	p.stuck++
 	var big *kgo.ErrDecompressTooLarge
 	if p.stuck < maxStuck && !errors.As(cause, &big) {
 		r.note(p, r.s.waiting(fmt.Sprintf("read %s at offset %d", p.id, p.pos), cause))
@@ -282,6 +289,12 @@ func (r *reader) noProgress(p *partition, cause error, size int) {
 	}
 	err := fmt.Errorf("kafka: the batch at offset %d cannot be read: %w: %w", p.pos, stream.ErrPermanent, cause)
 	r.halt(p, codeCorrupt, stream.WithNext(err, "compare the partition's replicas; if no whole copy is left, start a new pipeline with its own ledger behind this offset"))
+}
+
+// holdsBatch tells whether the first batch is there to its end.
+func holdsBatch(b []byte) bool {
+	const lengthAt, bodyAt, least = 8, 12, 17
+	return len(b) >= least && int64(binary.BigEndian.Uint32(b[lengthAt:]))+bodyAt <= int64(len(b))
 }
 
 // refused handles an answer that is an error or sends us elsewhere.

@@ -125,7 +125,10 @@ func groups(t *testing.T, fresh func(*testing.T) *rig) {
 		{"acknowledged", acknowledged},
 		{"member that vanishes", vanishes},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.run(t, fresh(t), unique(t)) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.run(t, fresh(t), unique(t))
+		})
 	}
 }
 

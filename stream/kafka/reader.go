@@ -24,7 +24,7 @@ type partition struct {
 	end     int64 // of bounded input; else -1
 	told    bool  // a batch has said whether the position is the end
 	stuck   int   // answers in a row that brought bytes and no progress
-	maxRead int32 // bytes to ask for; grows when a single batch is larger
+	short   int   // answers in a row that held only a piece of a batch
 
 	leader, leaderEpoch int32
 	rawID               [16]byte
@@ -165,7 +165,7 @@ func (r *reader) Seek(_ context.Context, to []stream.Bookmark) error {
 		*p = partition{
 			topicPartition: p.topicPartition, id: p.id, asked: p.asked + 1,
 			topicID: t.at.TopicID, pos: t.pos, epoch: t.at.LeaderEpoch, end: -1,
-			maxRead: partitionBytes, leader: -1, leaderEpoch: -1, replica: -1,
+			leader: -1, leaderEpoch: -1, replica: -1,
 		}
 		if r.s.c.Identity == identityName {
 			p.topicID = ""

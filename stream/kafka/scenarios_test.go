@@ -38,8 +38,12 @@ func scenarios(t *testing.T, fresh func(*testing.T) *rig) {
 		{"values", exactValues},
 		{"codecs", codecs},
 		{"budget", budget},
+		{"large batches", largeBatches},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.run(t, fresh(t), unique(t)) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.run(t, fresh(t), unique(t))
+		})
 	}
 }
 
@@ -490,5 +494,33 @@ func budget(t *testing.T, g *rig, topic string) {
 	}
 	if used := d.Budget.Used(); used != 0 {
 		t.Errorf("got %d bytes counted at the end, want 0", used)
+	}
+}
+
+// largeBatches: more partitions than fit into one answer, so that batches come cut.
+func largeBatches(t *testing.T, g *rig, topic string) {
+	const partitions, each = 10, 4
+	id := g.create(topic, partitions)
+	g = newRig(t, g.addrs, kgo.ProducerBatchCompression(kgo.NoCompression()))
+	var at []stream.Bookmark
+	for p := range int32(partitions) {
+		at = append(at, bookmark(topic, p, 0, id))
+		for range each {
+			if err := g.cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: p, Value: make([]byte, 900_000)}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r := open(t, g.source(g.config(topic), g.deps()), at...)
+	ctx := within(t, time.Minute)
+	got := map[int32]int{}
+	for n := 0; n < partitions*each; {
+		b, err := r.Next(ctx)
+		if err != nil {
+			t.Fatalf("%v, with %v", err, got)
+		}
+		n += len(b.Records)
+		got[b.Number] += len(b.Records)
+		b.Release()
 	}
 }

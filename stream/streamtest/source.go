@@ -25,7 +25,8 @@ type Input interface {
 // sourceWait is how long the suite waits for what must come.
 const sourceWait = 30 * time.Second
 
-// TestSource checks a source against its contract. fresh makes an input of its own, with empty partitions 0 to n-1.
+// TestSource checks a source against its contract. fresh makes an input of its own, with empty partitions 0 to n-1; it is called
+// from tests that run at the same time.
 func TestSource(t *testing.T, fresh func(t *testing.T, partitions int) Input) {
 	t.Helper()
 	for _, c := range []struct {
@@ -43,7 +44,10 @@ func TestSource(t *testing.T, fresh func(t *testing.T, partitions int) Input) {
 		{"new partitions", testNewPartitions},
 		{"turn fails", testTurnFails},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.run(t, sourceTest{t, fresh}) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.run(t, sourceTest{t, fresh})
+		})
 	}
 }
 
