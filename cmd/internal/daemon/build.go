@@ -255,7 +255,7 @@ func (p *pipeline) connect(ctx context.Context, pl *lane.Pipeline, ts *tables, j
 		pl.Sinks = append(pl.Sinks, hung)
 	}
 	if pl.OnError == lane.DeadLetter {
-		dead, err := table(refs[len(refs)-1], lane.DeadLetterSchema(), sink.Config{RollSize: 256 << 20, MaxOpen: 1}, p.c.DeadLetter.Chosen)
+		dead, err := table(refs[len(refs)-1], lane.DeadLetterSchema(), sink.Config{RollSize: 256 << 20}, p.c.DeadLetter.Chosen)
 		if err != nil {
 			return err
 		}

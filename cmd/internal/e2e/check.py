@@ -78,9 +78,11 @@ else:
     if table.startswith("s3://"):
         import fsspec
         from fsspec.implementations.arrow import ArrowFSWrapper
-        wrapper = ArrowFSWrapper(fs)
-        wrapper.protocol = "lake"
-        con.register_filesystem(wrapper)
+
+        class Lake(ArrowFSWrapper):
+            protocol = "lake"
+
+        con.register_filesystem(Lake(fs))
         names = ["lake://" + f for f in files]
     else:
         names = files
