@@ -500,10 +500,10 @@ func TestModel(t *testing.T) {
 		b    bounds
 		r    rules
 	}{
-		{"a crash", bounds{n: 1, epoch: 2, lives: 1, crashes: 1}, rules{plans: [2]uint64{1, 1}}},
+		{"a crash", bounds{n: 1, epoch: 2, crashes: 1}, rules{plans: [2]uint64{1, 1}}},
 		{"two commits, a lost answer", bounds{n: 2, epoch: 2, doubts: 1}, rules{plans: [2]uint64{1, 1}}},
 		{"garbage, a late or doubled request", bounds{n: 1, epoch: 2, later: 1}, rules{collects: true, plans: [2]uint64{1, 1}}},
-		{"three owners", bounds{n: 1, epoch: 3, lives: 1}, rules{collects: true, plans: [2]uint64{1, 1}}},
+		{"three owners", bounds{n: 1, epoch: 3, lives: 1}, rules{plans: [2]uint64{1, 1}}},
 		{"two plans", bounds{n: 1, epoch: 2, later: 1}, rules{plans: [2]uint64{1, 2}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
