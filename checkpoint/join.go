@@ -26,7 +26,7 @@ func (l *Ledger) Join(ctx context.Context, p stream.Plan, starts []stream.Start)
 	}
 	if cur.State == protocol.Creating {
 		if err := l.createHeads(ctx, &cur); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("ledger: %w: %w", stream.ErrCreating, err)
 		}
 	}
 	if p.Lanes > 0 && p.Lanes != cur.Lanes {

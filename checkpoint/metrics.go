@@ -1,6 +1,10 @@
 package checkpoint
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 type metrics struct {
 	retries *prometheus.CounterVec
@@ -14,13 +18,14 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	if r == nil {
 		return m
 	}
-	if err := r.Register(m.retries); err != nil {
-		// The counter is shared by several components of one process.
-		if are, ok := err.(prometheus.AlreadyRegisteredError); ok {
-			if c, ok := are.ExistingCollector.(*prometheus.CounterVec); ok {
-				m.retries = c
-			}
-		}
+	err := r.Register(m.retries)
+	var there prometheus.AlreadyRegisteredError
+	switch {
+	case err == nil:
+	case errors.As(err, &there): // the counter is shared by several components of one process
+		m.retries = there.ExistingCollector.(*prometheus.CounterVec)
+	default:
+		panic("checkpoint: metrics: " + err.Error()) // two components disagree about one name
 	}
 	return m
 }
