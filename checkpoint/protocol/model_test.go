@@ -17,6 +17,7 @@ import (
 // every effect. All orders are walked through, breadth first, within the bounds.
 
 type bounds struct {
+	restores               int    // of an earlier head, by somebody, while all workers are down
 	n, epoch               uint64 // the highest number and epoch
 	lives                  int    // new beginnings of each worker
 	crashes, doubts, later int    // crashes; answers lost; requests that arrive later or twice
@@ -52,7 +53,8 @@ type world struct {
 	owners    map[uint64]string // ghost: who took an epoch
 	uploads   map[protocol.Name]upload
 	manifests map[protocol.Name]string
-	at        string // ghost: position
+	past      stream.Head // ghost: before the last commit
+	restored  bool
 	left      bounds
 }
 
@@ -117,7 +119,10 @@ func (x *world) key() [16]byte {
 	for _, l := range x.log {
 		str(l)
 	}
-	num(uint64(x.left.crashes), uint64(x.left.doubts), uint64(x.left.later))
+	num(uint64(x.left.crashes), uint64(x.left.doubts), uint64(x.left.later), uint64(x.left.restores))
+	if x.left.restores > 0 {
+		head(&x.past)
+	}
 	h := fnv.New128a()
 	_, _ = h.Write(b)
 	return [16]byte(h.Sum(nil))
@@ -162,7 +167,12 @@ func (x *world) apply(p protocol.PutHead) bool {
 		if h.EpochOf(h.N) != h.Epoch {
 			fail("epochs do not name %s: %v", name, h.Epochs)
 		}
-		x.at = string(h.Partitions["p"].Position)
+		x.past = old
+		for n, u := range x.uploads {
+			if n.N == h.N && n.Epoch != h.Epoch && u == completed {
+				fail("number %d is in the table twice, from epochs %d and %d", n.N, n.Epoch, h.Epoch)
+			}
+		}
 	} else if h.ManifestSHA256 != old.ManifestSHA256 {
 		fail("number %d was committed twice", h.N)
 	}
@@ -230,7 +240,9 @@ func (x *world) send(i int, e protocol.Event, r *rules) {
 		if was.Kind == protocol.Acquiring && x.head.Plan > w.s.Plan {
 			return
 		}
-		fail("halt without anything wrong: %v", d.Err)
+		if !x.restored {
+			fail("halt without anything wrong: %v", d.Err)
+		}
 	}
 }
 
@@ -287,6 +299,14 @@ func (x *world) successors(r *rules, yield func(string, world)) {
 			m := y.net[i]
 			y.net = slices.Delete(y.net, i, i+1)
 			y.apply(m.put)
+		})
+	}
+	down := func(w worker) bool { return w.s.Phase == protocol.Free || w.s.Phase == protocol.Over }
+	if x.left.restores > 0 && x.head.N > 0 && len(x.net) == 0 && down(x.w[0]) && down(x.w[1]) {
+		step("restore", func(y *world) {
+			y.left.restores--
+			y.head, y.restored = y.past, true
+			y.log = y.log[:y.head.N]
 		})
 	}
 	for i := range x.w {
@@ -435,7 +455,7 @@ func newWorld(b bounds, r *rules) world {
 		Starts: map[stream.PartitionID]stream.Bookmark{"p": {Position: "0"}},
 	}
 	x := world{
-		head: protocol.NewHead(&p, 0, "n0"), left: b, at: "0",
+		head: protocol.NewHead(&p, 0, "n0"), left: b,
 		owners: map[uint64]string{}, uploads: map[protocol.Name]upload{}, manifests: map[protocol.Name]string{},
 	}
 	for i := range x.w {
@@ -504,6 +524,7 @@ func TestModel(t *testing.T) {
 		{"two commits, a lost answer", bounds{n: 2, epoch: 2, doubts: 1}, rules{plans: [2]uint64{1, 1}}},
 		{"garbage, a late or doubled request", bounds{n: 1, epoch: 2, later: 1}, rules{collects: true, plans: [2]uint64{1, 1}}},
 		{"three owners", bounds{n: 1, epoch: 3, lives: 1}, rules{plans: [2]uint64{1, 1}}},
+		{"a head older than its data", bounds{n: 1, epoch: 3, lives: 1, restores: 1}, rules{plans: [2]uint64{1, 1}}},
 		{"two plans", bounds{n: 1, epoch: 2, later: 1}, rules{plans: [2]uint64{1, 2}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -535,6 +556,7 @@ func TestMutants(t *testing.T) {
 		{"re-read after an ambiguous answer", rules{off: protocol.OffReread}},
 		{"dense numbers", rules{off: protocol.OffDense}},
 		{"plan epoch", rules{off: protocol.OffPlan, plans: [2]uint64{1, 2}}},
+		{"looking beyond the head", rules{off: protocol.OffBeyond}},
 		{"garbage by epochs", rules{off: protocol.OffGarbageEpochs, collects: true}},
 		{"no discarding after W6 was sent", rules{discards: true}},
 	} {
@@ -542,7 +564,11 @@ func TestMutants(t *testing.T) {
 			if c.r.plans == [2]uint64{} {
 				c.r.plans = [2]uint64{1, 1}
 			}
-			states, _, found := explore(all, &c.r, 1<<20)
+			b := all
+			if c.r.off == protocol.OffBeyond {
+				b = bounds{n: 1, epoch: 3, lives: 1, restores: 1}
+			}
+			states, _, found := explore(b, &c.r, 1<<20)
 			if found == "" {
 				t.Fatalf("%d states and no violation", states)
 			}
