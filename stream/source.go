@@ -67,7 +67,8 @@ type Source interface {
 // Reader reads one lane. It is used by one goroutine.
 type Reader interface {
 	// Next waits for records, or for a position that moved without any, until ctx is over. The batches of a partition tile:
-	// each From is the To before it. The caller releases each. An error that is a *PartitionError concerns one partition,
+	// each From is the To before it. Once after Open or Seek, an empty batch (From equal to To) with AtEnd may tell that there is
+	// nothing to read yet. The caller releases each. An error that is a *PartitionError concerns one partition,
 	// which delivers nothing more until it is sought; the others go on with the next call. ErrEnd: bounded input is done.
 	Next(ctx context.Context) (*RawBatch, error)
 	// Seek adds partitions, or moves those that are there.

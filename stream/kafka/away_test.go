@@ -198,7 +198,7 @@ func TestTopicsThatAreNotThere(t *testing.T) {
 		want   string
 	}{
 		{"a typo", func(c *kafka.Config) { c.Topics = []string{"returns", "odrers"} }, `topic "odrers" does not exist`},
-		{"a pattern", func(c *kafka.Config) { c.Topics, c.TopicPattern = nil, "order" }, `no topic matches topic_pattern "order"`},
+		{"a pattern", func(c *kafka.Config) { c.Topics, c.TopicPattern = nil, "order" }, `a topic that matches topic_pattern "order" does not exist`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

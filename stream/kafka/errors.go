@@ -72,7 +72,7 @@ func (s *Source) class(err error) (class error, next string) {
 	case errors.As(err, &first), errors.Is(err, io.EOF):
 		return stream.ErrUnavailable, "the broker closed the connection: if this stays, its listener may want source.kafka.tls or source.kafka.sasl"
 	case strings.Contains(err.Error(), "tls alert"): // an answer that the client takes for a length
-		return stream.ErrUnavailable, "this listener speaks TLS: write tls: {} under source.kafka"
+		return stream.ErrUnavailable, "this listener speaks TLS: write source.kafka.tls, with its ca if that is not a public one"
 	case errors.Is(err, context.Canceled):
 		return stream.ErrUnavailable, ""
 	case errors.As(err, &ke):

@@ -48,13 +48,34 @@ func newRig(t testing.TB, addrs []string, opts ...kgo.Opt) *rig {
 	return &rig{t, addrs, cl, kadm.NewClient(cl)}
 }
 
+// create makes a topic and waits until brokers show all of it.
 func (r *rig) create(topic string, partitions int32) string {
 	r.t.Helper()
 	resp, err := r.adm.CreateTopic(r.t.Context(), partitions, 1, nil, topic)
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.until("topic "+topic+" is there", func() bool {
+		o, err := r.adm.ListEndOffsets(r.t.Context(), topic)
+		n := 0
+		o.Each(func(l kadm.ListedOffset) {
+			if l.Err == nil && l.Offset == 0 {
+				n++
+			}
+		})
+		return err == nil && n == int(partitions)
+	})
 	return fmt.Sprintf("%x", resp.ID[:])
+}
+
+// until waits for something outside.
+func (r *rig) until(what string, is func() bool) {
+	r.t.Helper()
+	for start := time.Now(); !is(); time.Sleep(20 * time.Millisecond) {
+		if time.Since(start) > 30*time.Second {
+			r.t.Fatalf("not after 30 s: %s", what)
+		}
+	}
 }
 
 // produce appends n records whose values are from, from+1, … and waits for them.

@@ -96,10 +96,20 @@ func (r *rig) txn(topic string, n int, commit bool) {
 		r.t.Fatal(err)
 	}
 	defer cl.Close()
+	before, err := r.adm.ListCommittedOffsets(r.t.Context(), topic)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	was, _ := before.Lookup(topic, 0)
 	r.send(cl, topic, n)
 	if err := cl.EndTransaction(r.t.Context(), kgo.TransactionEndTry(commit)); err != nil {
 		r.t.Fatal(err)
 	}
+	r.until("the marker is written", func() bool { // the producer is told before it can be read
+		now, err := r.adm.ListCommittedOffsets(r.t.Context(), topic)
+		is, _ := now.Lookup(topic, 0)
+		return err == nil && is.Offset == was.Offset+int64(n)+1
+	})
 }
 
 // openTxn leaves a transaction open until the returned function ends it.
@@ -166,7 +176,7 @@ func onlyAborted(t *testing.T, g *rig, topic string) {
 		t.Errorf("got records %v, at end %v; want none, at the end", l.offsets, l.last.AtEnd)
 	}
 	// Quiet afterwards: nothing is told twice.
-	ctx, cancel := context.WithTimeout(t.Context(), 1200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
 	defer cancel()
 	if b, err := r.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %+v, %v; want silence", b, err)
@@ -292,7 +302,7 @@ func halts(t *testing.T, r stream.Reader, id stream.PartitionID, code string) {
 // quiet checks that a halted partition says nothing more.
 func quiet(t *testing.T, r stream.Reader) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
 	defer cancel()
 	if b, err := r.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %+v, %v from a halted partition; want silence", b, err)

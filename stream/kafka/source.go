@@ -126,6 +126,9 @@ func (s *Source) ask(ctx context.Context) (context.Context, context.CancelFunc, 
 }
 
 //nolint:gochecknoglobals // a sentinel
+var errNoTopic = errors.New("does not exist")
+
+//nolint:gochecknoglobals // a sentinel
 var errClosed = fmt.Errorf("kafka: the source is closed: %w", stream.ErrPermanent)
 
 // ClusterID is the id that the brokers give their cluster. It stays the same for a source's life: a bootstrap address that
@@ -225,8 +228,32 @@ func (s *Source) endOf(tp topicPartition, seen int64) int64 {
 	return s.ends[tp]
 }
 
-// topics describes the topics that the configuration names or matches, and refuses what is not there.
+const (
+	// newTopicWait is for how long a topic that a broker does not know is asked for again: one that was just created takes
+	// brokers a moment.
+	newTopicWait = 2 * time.Second
+	newTopicPoll = 200 * time.Millisecond
+)
+
+// topics is look, with patience for topics that were just created.
 func (s *Source) topics(ctx context.Context, adm *kadm.Client) (kadm.TopicDetails, error) {
+	for until := time.Now().Add(newTopicWait); ; {
+		topics, err := s.look(ctx, adm)
+		if !errors.Is(err, errNoTopic) || !time.Now().Before(until) {
+			return topics, err
+		}
+		t := time.NewTimer(newTopicPoll)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil, err
+		case <-t.C:
+		}
+	}
+}
+
+// look describes the topics that the configuration names or matches, and refuses what is not there.
+func (s *Source) look(ctx context.Context, adm *kadm.Client) (kadm.TopicDetails, error) {
 	m, err := adm.Metadata(ctx, s.c.Topics...) // with a pattern: all
 	if err != nil {
 		return nil, s.classify("ask for the topics", err)
@@ -243,7 +270,7 @@ func (s *Source) topics(ctx context.Context, adm *kadm.Client) (kadm.TopicDetail
 	for _, name := range found.Names() {
 		t := found[name]
 		if isMissing(t.Err) {
-			return nil, s.noTopic(ctx, adm, fmt.Sprintf("topic %q does not exist", name), name)
+			return nil, s.noTopic(ctx, adm, fmt.Sprintf("topic %q", name), name)
 		}
 		if t.Err != nil {
 			return nil, s.classify(fmt.Sprintf("topic %q", name), t.Err)
@@ -254,13 +281,13 @@ func (s *Source) topics(ctx context.Context, adm *kadm.Client) (kadm.TopicDetail
 		}
 	}
 	if len(found) == 0 {
-		return nil, s.noTopic(ctx, adm, fmt.Sprintf("no topic matches topic_pattern %q", s.c.TopicPattern), s.c.TopicPattern)
+		return nil, s.noTopic(ctx, adm, fmt.Sprintf("a topic that matches topic_pattern %q", s.c.TopicPattern), s.c.TopicPattern)
 	}
 	return found, nil
 }
 
 func (s *Source) noTopic(ctx context.Context, adm *kadm.Client, what, name string) error {
-	err := fmt.Errorf("kafka: %s on cluster %s: %w", what, s.cluster, stream.ErrPermanent)
+	err := fmt.Errorf("kafka: %s %w: %w", what, errNoTopic, stream.ErrPermanent)
 	all, lerr := adm.ListTopics(ctx)
 	if lerr != nil {
 		return stream.WithNext(err, "create it, or correct source.kafka.topics")
