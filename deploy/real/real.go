@@ -176,6 +176,12 @@ func S3(t testing.TB) Bucket {
 	return b
 }
 
+// BucketFolder is the folder that holds the objects of s3://bucket.
+func BucketFolder(t testing.TB, location string) string {
+	t.Helper()
+	return filepath.Join(started.dir, "s3", "s3", "data", strings.TrimPrefix(location, "s3://"))
+}
+
 // Kill ends the S3 server with SIGKILL; its data stay.
 func (b Bucket) Kill(t testing.TB) {
 	t.Helper()
