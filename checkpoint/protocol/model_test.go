@@ -524,7 +524,7 @@ func TestModel(t *testing.T) {
 		{"two commits, a lost answer", bounds{n: 2, epoch: 2, doubts: 1}, rules{plans: [2]uint64{1, 1}}},
 		{"garbage, a late or doubled request", bounds{n: 1, epoch: 2, later: 1}, rules{collects: true, plans: [2]uint64{1, 1}}},
 		{"three owners", bounds{n: 1, epoch: 3, lives: 1}, rules{plans: [2]uint64{1, 1}}},
-		{"a head older than its data", bounds{n: 1, epoch: 3, lives: 1, restores: 1}, rules{plans: [2]uint64{1, 1}}},
+		{"a head older than its data", bounds{n: 1, epoch: 2, lives: 1, restores: 1}, rules{plans: [2]uint64{1, 1}}},
 		{"two plans", bounds{n: 1, epoch: 2, later: 1}, rules{plans: [2]uint64{1, 2}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -565,8 +565,11 @@ func TestMutants(t *testing.T) {
 				c.r.plans = [2]uint64{1, 1}
 			}
 			b := all
-			if c.r.off == protocol.OffBeyond {
+			switch c.r.off {
+			case protocol.OffBeyond:
 				b = bounds{n: 1, epoch: 3, lives: 1, restores: 1}
+			case protocol.OffGarbageEpochs:
+				b = bounds{n: 1, epoch: 2}
 			}
 			states, _, found := explore(b, &c.r, 1<<20)
 			if found == "" {
