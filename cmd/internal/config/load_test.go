@@ -244,6 +244,39 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestHostile: files made to take time take none.
+func TestHostile(t *testing.T) {
+	const n = 1 << 18
+	fill := func(s string) string { return strings.Repeat(s, n/len(s)-10) }
+	for name, text := range map[string]string{
+		"open variables":  "a: " + fill("${"),
+		"unset variables": "a: " + fill("${X}"),
+		"escapes":         `a: "` + fill(`\x41`) + `${X}"`,
+		"torn map":        "a: {" + fill("a: f(1, 2), ") + "}",
+		"torn list":       "a: [" + fill("f(1, 2), ") + "]",
+		"traps":           fill("- 'x' = 1\n"),
+		"trap lines":      "a:\n" + fill("  b: 'x' = 1\n"),
+		"keys":            fill("a: 1\n"),
+		"columns":         change("id: string!", "id: string!\n"+fill("    a: x\n")),
+		"brackets":        fill("["),
+		"braces":          fill("{"),
+		"anchors":         "a:\n" + fill(" - &x 1\n"),
+		"quotes":          "a: [" + fill("'',") + "]",
+		"expression":      change("amount > 0", fill("amount > 0 AND ")+"true"),
+		"parentheses":     change("amount > 0", fill("(")),
+		"comment":         fill("# ${ password: x "),
+		"one long line":   "password: [" + fill("password: xxx, ") + "]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if p, faults := load(t, "p.yaml", text); p != nil || len(faults) == 0 {
+				t.Error("accepted")
+			} else {
+				_ = faults.Error()
+			}
+		})
+	}
+}
+
 // TestLongLines: the line is cut around what it is about.
 func TestLongLines(t *testing.T) {
 	f := bad(t, change("amount > 0", strings.Repeat("amount > 0 AND ", 40)+"amout > 0 AND "+strings.Repeat("amount > 0 AND ", 40)+"true"), `"amout"`)

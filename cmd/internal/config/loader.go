@@ -121,7 +121,7 @@ func (l *loader) finish() []Fault {
 		for k := range f.Notes {
 			f.Notes[k] = clean(f.Notes[k], l.secrets)
 		}
-		if f.Line > 0 && f.Line <= len(l.lines) {
+		if f.Line > 0 && f.Line <= len(l.lines) && len(l.line(f.Line)) <= maxShown {
 			f.Source, f.caret = l.show(f.Line, f.Column)
 		}
 	}
@@ -130,6 +130,9 @@ func (l *loader) finish() []Fault {
 	}
 	return l.faults
 }
+
+// maxShown is the longest line that is shown: nobody reads a longer one.
+const maxShown = 4000
 
 // show is a line with its secrets hidden, and where column col is in it.
 func (l *loader) show(n, col int) (string, int) {

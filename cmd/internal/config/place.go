@@ -1,7 +1,6 @@
 package config
 
 import (
-	"strings"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -9,6 +8,10 @@ import (
 
 // inside reports a fault about length characters from byte i of the raw text of a scalar.
 func (l *loader) inside(n *node, i, length int, code, text string, args ...any) *Fault {
+	if len(l.faults) >= maxFaults {
+		l.dropped++
+		return &Fault{} // finding the place takes a walk over the text
+	}
 	return l.fault(l.place(n, i, length), code, text, args...)
 }
 
@@ -89,19 +92,26 @@ func (w *walker) indent() {
 	}
 }
 
-// content goes on to the next line if this one is at its end.
+// content goes on to the next line if this one is at its end, or escapes it.
 func (w *walker) content() {
-	rest := strings.TrimSpace(string(w.rest()))
-	joined := rest == `\` && w.n.style&yaml.DoubleQuotedStyle != 0 // the line's end is escaped
-	if (rest == "" || joined) && w.line < len(w.l.lines) {
+	if w.line < len(w.l.lines) && w.atEnd() {
 		w.line, w.col = w.line+1, 1
 		w.indent()
 	}
 }
 
-func (w *walker) rest() []rune {
+func (w *walker) atEnd() bool {
 	s := w.l.line(w.line)
-	return s[min(max(w.col-1, 0), len(s)):]
+	for i := max(w.col, 1) - 1; i < len(s); i++ {
+		switch s[i] {
+		case ' ', '\t':
+		case '\\':
+			return i == len(s)-1 && w.n.style&yaml.DoubleQuotedStyle != 0
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // pass moves past the character r of the text; false: the file has another one here.
@@ -112,7 +122,7 @@ func (w *walker) pass(r rune) bool {
 			w.col++
 			return true
 		}
-		if string(w.rest()) == `\` && w.line < len(w.l.lines) {
+		if ok && f == '\\' && w.line < len(w.l.lines) && w.atEnd() {
 			w.content()
 			return w.pass(r)
 		}

@@ -126,7 +126,7 @@ func (l *loader) tornMap(n *node) {
 	}
 	for i := 0; i < len(n.vals); i++ {
 		v := n.vals[i]
-		if v.kind != scalar || !torn(v) {
+		if v.kind != scalar || !torn(v) || len(l.faults) >= maxFaults {
 			continue
 		}
 		text, end := v.text, i+1
@@ -149,7 +149,7 @@ func (l *loader) tornList(n *node) {
 	}
 	for i := 0; i < len(n.vals); i++ {
 		v := n.vals[i]
-		if v.kind != scalar || !torn(v) {
+		if v.kind != scalar || !torn(v) || len(l.faults) >= maxFaults {
 			continue
 		}
 		text, end := v.text, i+1

@@ -15,6 +15,7 @@ const (
 	maxFile   = 1 << 20
 	maxDepth  = 50
 	maxFaults = 100
+	maxTraps  = 20 // each is one more parsing of the file
 )
 
 type kind uint8
@@ -162,14 +163,14 @@ func (l *loader) checkText(text []byte) bool {
 // composed parses, and if a line holds a trap, tells it and parses again without that line's value, so that the faults
 // of all other lines are told as well.
 func (l *loader) composed(text string) *yaml.Node {
-	for {
+	for tries := 0; ; tries++ {
 		doc, err := l.compose(text)
 		if err == nil {
 			return doc
 		}
 		n := l.syntax(err)
 		lines := strings.Split(text, "\n")
-		if n < 1 || n > len(lines) || strings.ContainsRune(lines[n-1], poison) {
+		if tries == maxTraps || n < 1 || n > len(lines) || strings.ContainsRune(lines[n-1], poison) {
 			return nil
 		}
 		m := keyValue.FindStringSubmatchIndex(lines[n-1])

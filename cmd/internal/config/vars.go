@@ -58,8 +58,12 @@ func unmask(s string) string {
 	}, s)
 }
 
+// maxReference is far more than a path or a default takes.
+const maxReference = 4 << 10
+
 // closing is the index behind the brace that closes the "${" that s begins with, on the same line; -1: there is none.
 func closing(s string) int {
+	s = s[:min(len(s), maxReference)]
 	i := strings.IndexAny(s, "}\n")
 	if i < 0 || s[i] == '\n' || strings.Contains(s[2:i], "${") {
 		return -1
