@@ -246,7 +246,7 @@ func TestBounds(t *testing.T) {
 
 // TestHostile: files made to take time take none.
 func TestHostile(t *testing.T) {
-	const n = 1 << 18
+	const n = 1 << 16
 	fill := func(s string) string { return strings.Repeat(s, n/len(s)-10) }
 	for name, text := range map[string]string{
 		"open variables":  "a: " + fill("${"),
