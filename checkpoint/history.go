@@ -188,7 +188,7 @@ type checked struct {
 func (c *checked) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	c.sum.Write(p[:n])
-	if err == io.EOF && hex.EncodeToString(c.sum.Sum(nil)) != c.ref.SHA256 {
+	if errors.Is(err, io.EOF) && hex.EncodeToString(c.sum.Sum(nil)) != c.ref.SHA256 {
 		err = stream.WithNext(
 			fmt.Errorf("ledger: %s has not the hash that the head has of it: %w: %w", c.ref.Name, stream.ErrLost, stream.ErrPermanent),
 			"it was changed after it was written; put its first version back")

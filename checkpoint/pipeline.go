@@ -84,7 +84,7 @@ func (p *pipeline) Update(ctx context.Context, f func(*stream.PipelineState) err
 			e, last, err = l.putPipeline(ctx, eff, &puts, last)
 		}
 		if err != nil {
-			r, eff = protocol.StepPipeline(r, protocol.Stop{})
+			_, eff = protocol.StepPipeline(r, protocol.Stop{})
 			return fmt.Errorf("%w: %w", eff.(protocol.Done).Err, errors.Join(err, last))
 		}
 	}

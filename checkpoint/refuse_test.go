@@ -90,7 +90,7 @@ func (s scene) read(key string) []byte {
 	if err != nil {
 		s.Fatal(err)
 	}
-	defer r.Close() //nolint:errcheck // a test's read
+	defer r.Close() // a test's read
 	var b bytes.Buffer
 	if _, err := b.ReadFrom(r); err != nil {
 		s.Fatal(err)

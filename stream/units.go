@@ -9,6 +9,7 @@ import (
 // Bytes is a size, written with a unit in configurations: 256MiB.
 type Bytes int64
 
+//nolint:gochecknoglobals // a table that nobody writes
 var byteUnits = []struct {
 	name string
 	size int64

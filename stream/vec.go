@@ -108,7 +108,7 @@ func NewVec(t arrow.DataType) *Vec {
 		v.kind = kindBytes
 	case *arrow.MapType:
 		v.kind = kindList
-		v.Kids = []*Vec{NewVec(t.ValueType())}
+		v.Kids = []*Vec{NewVec(t.Elem())}
 	case *arrow.ListType:
 		v.kind = kindList
 		v.Kids = []*Vec{NewVec(t.Elem())}

@@ -131,7 +131,7 @@ func TestOneBrokerOfThreeGoesAway(t *testing.T) {
 		}
 		at = append(at, bookmark("orders", p, 0, id))
 	}
-	c.Control(func(kr kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the shape is kfake's
+	c.Control(func(kr kmsg.Request) (kmsg.Response, error, bool) { // the shape is kfake's
 		c.KeepControl()
 		if kr.Key() == 1 && c.CurrentNode() == 2 {
 			return nil, errors.New("away"), true

@@ -132,7 +132,7 @@ func (c *Config) Validate() []stream.Fault {
 	return fs
 }
 
-//nolint:gochecknoglobals // a constant that Go cannot write as one
+// a constant that Go cannot write as one
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
 
 // brokers are the addresses, with lists in one string taken apart: an environment variable often holds several.

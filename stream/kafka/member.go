@@ -28,7 +28,7 @@ func (s *Source) Assign(ctx context.Context, m stream.Member, f func(context.Con
 	ours := memberData{Plan: m.Plan, Incarnation: m.Incarnation, Lanes: m.Lanes, Session: m.Session}
 	topics, err := s.prepare(ctx, ours)
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // asked to end before anything was held
+		return nil // asked to end before anything was held
 	}
 	if err != nil {
 		return err

@@ -125,10 +125,10 @@ func (s *Source) ask(ctx context.Context) (context.Context, context.CancelFunc, 
 	return ctx, cancel, kadm.NewClient(s.admin), nil
 }
 
-//nolint:gochecknoglobals // a sentinel
+// a sentinel
 var errNoTopic = errors.New("does not exist")
 
-//nolint:gochecknoglobals // a sentinel
+// a sentinel
 var errClosed = fmt.Errorf("kafka: the source is closed: %w", stream.ErrPermanent)
 
 // ClusterID is the id that the brokers give their cluster. It stays the same for a source's life: a bootstrap address that

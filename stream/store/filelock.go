@@ -120,7 +120,7 @@ func (s *fileStore) settle(ctx context.Context, dir string, modified time.Time) 
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // nothing was written
+	defer f.Close() // nothing was written
 	if time.Since(modified) > settleAge {
 		return nil
 	}

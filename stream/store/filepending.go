@@ -93,7 +93,7 @@ func (s *fileStore) Parts(ctx context.Context, key, id string) (parts []Part, er
 	if err != nil {
 		return nil, err
 	}
-	defer u.log.Close() //nolint:errcheck // only read
+	defer u.log.Close() // only read
 	for _, p := range u.parts {
 		if l, _ := u.latest(p.N); l.Off == p.Off {
 			parts = append(parts, Part{N: p.N, ETag: p.ETag, Size: p.Size, CRC64NVME: EncodeCRC(p.CRC)})

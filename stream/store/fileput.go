@@ -28,7 +28,7 @@ func (s *fileStore) Put(ctx context.Context, key string, body []byte, c Cond) (e
 	if err != nil {
 		return "", fileFault("put", path, err)
 	}
-	defer os.Remove(tmp) //nolint:errcheck // gone if it was renamed
+	defer os.Remove(tmp) // gone if it was renamed
 	dir, unlock, err := s.exclusive(ctx, filepath.Dir(path))
 	if err != nil {
 		return "", fileFault("put", path, err)
@@ -114,7 +114,7 @@ func later(path string, old fs.FileInfo) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // synced before
+	defer f.Close() // synced before
 	for _, step := range []time.Duration{1, time.Microsecond, time.Millisecond, time.Second, 3 * time.Second} {
 		if err := os.Chtimes(path, time.Time{}, old.ModTime().Add(step)); err != nil {
 			return nil, err

@@ -14,7 +14,7 @@ func networkFS(path string) (string, error) {
 	if err := unix.Statfs(path, &st); err != nil {
 		return "", err
 	}
-	return networkKind(uint32(st.Type)), nil //nolint:gosec,unconvert // 32 bits on every platform; the field's width differs
+	return networkKind(uint32(st.Type)), nil //nolint:gosec // 32 bits on every platform; the field's width differs
 }
 
 func networkKind(magic uint32) string {

@@ -155,7 +155,7 @@ func (s *fileStore) Part(ctx context.Context, key, id string, n int32, body []by
 	if err != nil {
 		return Part{}, err
 	}
-	defer u.log.Close() //nolint:errcheck // synced before
+	defer u.log.Close() // synced before
 	crc := CRC64NVME(0, body)
 	p := logPart{N: n, ETag: fmt.Sprintf(`"%016x-%x"`, crc, len(body)), Size: int64(len(body)), CRC: crc}
 	if len(u.parts) > 0 {
@@ -215,7 +215,7 @@ func syncPath(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // nothing was written
+	defer f.Close() // nothing was written
 	return syncDir(f)
 }
 
@@ -226,7 +226,7 @@ func (s *fileStore) Complete(ctx context.Context, key, id string, parts []Part) 
 	if err != nil {
 		return err
 	}
-	defer u.log.Close() //nolint:errcheck // only read
+	defer u.log.Close() // only read
 	path := s.root + "/" + key
 	lines, err := u.choose(path, parts)
 	if err != nil {
@@ -306,7 +306,7 @@ func (s *fileStore) finish(ctx context.Context, u *upload, id, path string, line
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // synced
+	defer f.Close() // synced
 	if err := os.Chtimes(src, time.Time{}, time.Now()); err != nil {
 		return err
 	}
@@ -334,7 +334,7 @@ func (s *fileStore) isOurs(path, key, id string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close() // only read
 	st, err := f.Stat()
 	if err != nil {
 		return false, err
