@@ -35,6 +35,7 @@ def dataset():
 
 fs, base, files, data = dataset()
 con = duckdb.connect()
+con.execute("SET enable_progress_bar=false")
 con.execute("SET TimeZone='UTC'")
 con.execute("SET memory_limit='2GB'")
 cols = ", ".join(f'"{c}"' for c in schema)
@@ -81,6 +82,10 @@ else:
 
         class Lake(ArrowFSWrapper):
             protocol = "lake"
+
+            @classmethod
+            def _strip_protocol(cls, path):
+                return path.removeprefix("lake://").strip("/")
 
         con.register_filesystem(Lake(fs))
         names = ["lake://" + f for f in files]

@@ -268,6 +268,17 @@ type column struct{ name, duckdb, pyarrow string }
 // check compares a table with the rows it should have, by DuckDB and PyArrow, value by value and type by type.
 func check(t testing.TB, table string, cols []column, expected string) report {
 	t.Helper()
+	out := real.RunPython(t, checkProgram, table, expected, schemaOf(cols))
+	var r report
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+	r.judge(t, table, cols)
+	return r
+}
+
+// schemaOf is the argument of check.py.
+func schemaOf(cols []column) string {
 	var schema strings.Builder
 	schema.WriteByte('{')
 	for i, c := range cols {
@@ -277,25 +288,26 @@ func check(t testing.TB, table string, cols []column, expected string) report {
 		fmt.Fprintf(&schema, "%q: %q", c.name, c.duckdb)
 	}
 	schema.WriteByte('}')
-	out := real.RunPython(t, checkProgram, table, expected, schema.String())
-	var r report
-	if err := json.Unmarshal([]byte(out), &r); err != nil {
-		t.Fatalf("%v:\n%s", err, out)
-	}
+	return schema.String()
+}
+
+// judge fails the test if a reader found other rows or types.
+func (r report) judge(t testing.TB, table string, cols []column) {
+	t.Helper()
 	for name, c := range map[string]comparison{"duckdb": r.DuckDB, "pyarrow": r.PyArrow} {
 		if c.Missing != 0 || c.Extra != 0 || c.Rows != c.Want {
 			t.Errorf("%s reads %d rows of %s, want %d; missing %d %v, extra %d %v", name, c.Rows, table, c.Want, c.Missing, c.MissingSample, c.Extra, c.ExtraSample)
 		}
 	}
-	if r.Files > 0 {
-		for _, c := range cols {
-			if got := r.Types.DuckDB[c.name]; got != c.duckdb {
-				t.Errorf("duckdb: column %s is %s, want %s", c.name, got, c.duckdb)
-			}
-			if got := r.Types.PyArrow[c.name]; got != c.pyarrow {
-				t.Errorf("pyarrow: column %s is %s, want %s", c.name, got, c.pyarrow)
-			}
+	if r.Files == 0 {
+		return
+	}
+	for _, c := range cols {
+		if got := r.Types.DuckDB[c.name]; got != c.duckdb {
+			t.Errorf("%s: duckdb: column %s is %s, want %s", table, c.name, got, c.duckdb)
+		}
+		if got := r.Types.PyArrow[c.name]; got != c.pyarrow {
+			t.Errorf("%s: pyarrow: column %s is %s, want %s", table, c.name, got, c.pyarrow)
 		}
 	}
-	return r
 }

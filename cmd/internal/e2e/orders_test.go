@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -114,12 +115,25 @@ func newOrders(t testing.TB, p place, parts int32) *orders {
 // produce sends n more and waits until they are in the topic.
 func (o *orders) produce(n int64) {
 	o.t.Helper()
+	o.send(n)
+	if err := o.client.Flush(o.t.Context()); err != nil {
+		o.t.Fatal(err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.failure != nil {
+		o.t.Fatal(o.failure)
+	}
+}
+
+// send hands n more to the client.
+func (o *orders) send(n int64) {
 	for range n {
 		seq := o.next
 		o.next++
 		_, key, value := o.gen.Append(nil, seq)
 		rec := &kgo.Record{Topic: o.topic, Key: key, Value: value, Partition: int32(seq) % o.parts}
-		o.client.Produce(o.t.Context(), rec, func(r *kgo.Record, err error) {
+		o.client.Produce(context.Background(), rec, func(r *kgo.Record, err error) {
 			o.mu.Lock()
 			defer o.mu.Unlock()
 			if err != nil {
@@ -129,14 +143,28 @@ func (o *orders) produce(n int64) {
 			o.placed = append(o.placed, placed{seq, r.Partition, r.Offset})
 		})
 	}
-	if err := o.client.Flush(o.t.Context()); err != nil {
-		o.t.Fatal(err)
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.failure != nil {
-		o.t.Fatal(o.failure)
-	}
+}
+
+// keepProducing sends records at a steady rate until stop, which waits until they are in the topic.
+func (o *orders) keepProducing(perSecond int64) (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+				o.send(max(perSecond/20, 1))
+			}
+		}
+	}()
+	var once sync.Once
+	end := func() { once.Do(func() { close(quit); <-done }) }
+	o.t.Cleanup(end)
+	return func() { o.t.Helper(); end(); o.produce(0) }
 }
 
 // columns of the table, with the types that each reader must find. The partition column has its type from the folder's name.
@@ -176,8 +204,12 @@ func money(cents int64) string { return fmt.Sprintf("%d.%02d", cents/100, cents%
 // expected writes what the table and the dead letters must hold.
 func (o *orders) expected(pipeline string) (rows, dead string) {
 	o.t.Helper()
-	dir := o.t.TempDir()
-	rows, dead = filepath.Join(dir, "rows.jsonl"), filepath.Join(dir, "dead.jsonl")
+	return o.expectedIn(o.t.TempDir(), pipeline)
+}
+
+func (o *orders) expectedIn(dir, pipeline string) (rows, dead string) {
+	o.t.Helper()
+	rows, dead = filepath.Join(dir, pipeline+".rows.jsonl"), filepath.Join(dir, pipeline+".dead.jsonl")
 	rf, df := create(o.t, rows), create(o.t, dead)
 	defer rf.close()
 	defer df.close()
