@@ -22,7 +22,7 @@ type Config struct {
 	Isolation    string   `yaml:"isolation" doc:"read_committed or read_uncommitted"`
 	KeyedBy      []string `yaml:"keyed_by" doc:"columns by which producers choose the partition: all records of a key are in one"`
 	Identity     string   `yaml:"identity" doc:"topic_id, or name for brokers without topic ids: a topic created anew is then not noticed"`
-	Rack         string   `yaml:"rack" doc:"where this worker stands; brokers may then serve it from a replica nearby"`
+	Rack         string   `yaml:"rack" plan:"-" doc:"where this worker stands; brokers may then serve it from a replica nearby"`
 	TLS          *TLS     `yaml:"tls" doc:"encrypt connections"`
 	SASL         *SASL    `yaml:"sasl" doc:"log in"`
 }

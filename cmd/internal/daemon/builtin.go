@@ -47,7 +47,7 @@ func sources() []source {
 func formats() []format {
 	return []format{
 		{config.Component{Kind: "json", New: with(json.DefaultConfig)}, func(c any, s *arrow.Schema) (decode.Row, error) { return json.New(*c.(*json.Config), s) }},
-		{config.Component{Kind: "raw", New: with(raw.DefaultConfig)}, func(c any, s *arrow.Schema) (decode.Row, error) { return raw.New(*c.(*raw.Config), s) }},
+		{config.Component{Kind: "raw", New: with(raw.DefaultConfig), Columns: raw.Schema()}, func(c any, s *arrow.Schema) (decode.Row, error) { return raw.New(*c.(*raw.Config), s) }},
 	}
 }
 
@@ -71,6 +71,10 @@ func Components() config.Components {
 		c.Sources = append(c.Sources, s.Component)
 	}
 	for _, f := range formats() {
+		f.Accept = func(c any, s *arrow.Schema) error {
+			_, err := f.open(c, s)
+			return err
+		}
 		c.Formats = append(c.Formats, f.Component)
 	}
 	for _, s := range sinks() {
