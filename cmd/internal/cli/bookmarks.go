@@ -18,12 +18,12 @@ func newBookmarks(g *global) *cobra.Command {
 	cmd := &cobra.Command{Use: "bookmarks", Short: "Where reading goes on: the positions that the ledger keeps"}
 	cmd.AddCommand(
 		&cobra.Command{
-			Use: "list PATH...", Short: "List the bookmark of every partition", Args: cobra.MinimumNArgs(1),
+			Use: "list PATH...", Short: "List the bookmark of every partition", Args: atLeast(1),
 			Example: "  millrace bookmarks list orders.yaml",
 			RunE:    func(cmd *cobra.Command, args []string) error { return g.bookmarksList(cmd.Context(), args) },
 		},
 		&cobra.Command{
-			Use: "show PATH PARTITION", Short: "Show all that the ledger keeps of one partition", Args: cobra.ExactArgs(2),
+			Use: "show PATH PARTITION", Short: "Show all that the ledger keeps of one partition", Args: exactly(2),
 			Example: "  millrace bookmarks show orders.yaml kafka/orders/2",
 			RunE:    func(cmd *cobra.Command, args []string) error { return g.bookmarksShow(cmd.Context(), args[0], args[1]) },
 		},

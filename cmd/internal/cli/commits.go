@@ -18,7 +18,7 @@ func newCommits(g *global) *cobra.Command {
 	var last int
 	cmd := &cobra.Command{
 		Use: "commits PATH...", Short: "List committed transactions, oldest first: what was read, and what it became",
-		Args: cobra.MinimumNArgs(1), Example: "  millrace commits orders.yaml -n 20",
+		Args: atLeast(1), Example: "  millrace commits orders.yaml -n 20",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if last < 1 {
 				return &exit{exitUsage, fmt.Errorf("-n %d: write a number from 1 on", last)}

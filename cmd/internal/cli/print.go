@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"unicode/utf8"
 )
 
 // print writes rows to standard output as -o says. rows is a slice; cells gives the cells of row i of the table.
@@ -20,6 +19,7 @@ func (g *global) print(rows any, header []string, cells func(i int) []string) er
 		return g.printJSON(rows)
 	case "jsonl":
 		enc := json.NewEncoder(g.env.Stdout)
+		enc.SetEscapeHTML(false)
 		for i := range v.Len() {
 			if err := enc.Encode(v.Index(i).Interface()); err != nil {
 				return fmt.Errorf("print: %w", err)
@@ -31,33 +31,53 @@ func (g *global) print(rows any, header []string, cells func(i int) []string) er
 	for i := range v.Len() {
 		table = append(table, cells(i))
 	}
-	width := make([]int, len(header))
+	width := widths(table)
 	for _, r := range table {
+		var line []string
 		for i, c := range r {
-			width[i] = max(width[i], utf8.RuneCountInString(c))
+			line = append(line, aligned(table, i, c, width[i]))
 		}
-	}
-	for _, r := range table {
-		var b strings.Builder
-		for i, c := range r {
-			if i > 0 {
-				b.WriteString("  ")
-			}
-			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
-			if numeric(c) {
-				b.WriteString(pad + c)
-			} else {
-				b.WriteString(c + pad)
-			}
-		}
-		fmt.Fprintln(g.env.Stdout, strings.TrimRight(b.String(), " "))
+		fmt.Fprintln(g.env.Stdout, strings.TrimRight(strings.Join(line, "  "), " "))
 	}
 	return nil
 }
 
-// numeric cells are aligned to the right.
+func widths(table [][]string) []int {
+	width := make([]int, len(table[0]))
+	for _, r := range table {
+		for i, c := range r {
+			width[i] = max(width[i], across(c))
+		}
+	}
+	return width
+}
+
+// aligned is a cell of column i with blanks to width: before it if the column holds numbers, its header included.
+func aligned(table [][]string, i int, cell string, width int) string {
+	pad := strings.Repeat(" ", width-across(cell))
+	body := table
+	if len(table) > 1 && !numeric(table[0][i]) {
+		body = table[1:]
+	}
+	for _, r := range body {
+		if !numeric(r[i]) && r[i] != "" && r[i] != "null" {
+			return cell + pad
+		}
+	}
+	return pad + cell
+}
+
+// numeric cells are aligned to the right: numbers and sizes.
 func numeric(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789,.") == ""
+	if s == "" || s[0] > '9' || s[0] < '-' {
+		return false
+	}
+	rest := strings.TrimLeft(s, "-0123456789,.")
+	switch strings.TrimSpace(rest) {
+	case "", "B", "KiB", "MiB", "GiB", "TiB":
+		return strings.TrimRight(s, rest) != "-"
+	}
+	return false
 }
 
 func (g *global) printJSON(v any) error {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/stream"
 )
@@ -37,11 +36,7 @@ func (p *process) flags(cmd *cobra.Command, addr string) {
 // defaultMemory is 60 % of what this process may use, at most 2 GiB: beyond that more memory makes nothing faster.
 func defaultMemory() stream.Bytes {
 	most := int64(2 << 30)
-	total := int64(0)
-	var si unix.Sysinfo_t
-	if unix.Sysinfo(&si) == nil {
-		total = int64(si.Totalram) * int64(si.Unit) //nolint:gosec,unconvert // the machine's memory fits; types differ by platform
-	}
+	total := machineMemory()
 	for _, f := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
 		b, err := os.ReadFile(f)
 		if err != nil {

@@ -1,91 +1,67 @@
 package cli
 
 import (
+	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/millrace/millrace/cmd/internal/daemon"
+	"github.com/millrace/millrace/cmd/internal/status"
 )
 
 const (
 	redrawEvery = 250 * time.Millisecond
 	logEvery    = 10 * time.Second
-	sparkWidth  = 16
+	rateWindow  = 2 * time.Second // short enough to see a stall, long enough to even out batches
+	barEvery    = time.Second
+	mostBars    = 16
 )
 
 // progress shows how a run goes: on a terminal one line that is redrawn, elsewhere a line every ten seconds.
 type progress struct {
-	g     *global
-	d     *daemon.Daemon
-	quit  chan struct{}
-	wg    sync.WaitGroup
-	tty   bool
-	mu    sync.Mutex // of the terminal
-	drawn bool
+	g    *global
+	d    *daemon.Daemon
+	run  context.Context // over: everything drains
+	quit chan struct{}
+	wg   sync.WaitGroup
 
-	rates []float64
-	last  int64
-	at    time.Time
+	speed  speed
+	totals totals
 }
 
-func (g *global) watch(d *daemon.Daemon) *progress {
-	p := &progress{g: g, d: d, quit: make(chan struct{}), tty: terminal(g.env.Stderr), at: time.Now()}
-	if g.quiet {
-		return p
+// watch starts to show what d does until stop. When ctx is over it shows that everything drains.
+func (g *global) watch(ctx context.Context, d *daemon.Daemon) *progress {
+	p := &progress{g: g, d: d, run: ctx, quit: make(chan struct{})}
+	if !g.quiet {
+		p.wg.Go(p.loop)
 	}
-	p.wg.Go(p.loop)
 	return p
 }
 
 func (p *progress) loop() {
 	every := logEvery
-	if p.tty {
+	if p.g.screen.tty {
 		every = redrawEvery
 	}
 	t := time.NewTicker(every)
 	defer t.Stop()
+	defer p.g.screen.draw("", 0)
+	draining := p.run.Done()
+	p.speed.add(time.Now(), 0)
 	for {
+		now := time.Now()
 		select {
 		case <-p.quit:
-			p.clear()
 			return
-		case now := <-t.C:
-			p.show(now)
+		case <-draining:
+			draining = nil
+		case now = <-t.C:
 		}
+		p.show(now)
 	}
-}
-
-func (p *progress) show(now time.Time) {
-	all := p.d.Status()
-	line := p.line(all, now)
-	if !p.tty {
-		p.g.logger(p.g.env.Stderr).Info("progress", progressAttrs(all, p.rates)...)
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	fmt.Fprintf(p.g.env.Stderr, "\r\x1b[K%s", line)
-	p.drawn = true
-}
-
-// clear takes the line away, so that something else can be printed.
-func (p *progress) clear() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.drawn {
-		fmt.Fprint(p.g.env.Stderr, "\r\x1b[K")
-		p.drawn = false
-	}
-}
-
-// print writes above the progress line.
-func (p *progress) print(w io.Writer, text string) {
-	p.clear()
-	fmt.Fprint(w, text)
 }
 
 func (p *progress) stop() {
@@ -97,59 +73,156 @@ func (p *progress) stop() {
 	p.wg.Wait()
 }
 
-func (p *progress) line(all []daemon.Status, now time.Time) string {
-	var read, rows, dead, lag int64
-	var commit time.Time
-	name, trouble := "", ""
-	for _, s := range all {
-		read, rows, dead = read+s.Totals.Read, rows+s.Totals.Rows, dead+s.Totals.Dead
-		if s.Totals.LastCommit.After(commit) {
-			commit = s.Totals.LastCommit
-		}
-		for _, l := range s.Lanes {
-			lag += max(l.Lag, 0)
-			if l.Reason != "" && trouble == "" {
-				trouble = l.State + ": " + l.Reason
-			}
-		}
-		if s.Err != nil && trouble == "" {
-			trouble = "not running: " + s.Err.Error()
-		}
-		name = s.Name
+func (p *progress) show(now time.Time) {
+	p.totals = sum(p.d.Status(), p.run.Err() != nil)
+	p.speed.add(now, p.totals.read)
+	if !p.g.screen.tty {
+		p.log()
+		return
 	}
-	if len(all) > 1 {
-		name = strconv.Itoa(len(all)) + " pipelines"
-	}
-	rate := 0.0
-	if d := now.Sub(p.at).Seconds(); d > 0 {
-		rate = float64(read-p.last) / d
-	}
-	p.last, p.at = read, now
-	p.rates = append(p.rates, rate)
-	if len(p.rates) > sparkWidth {
-		p.rates = p.rates[1:]
-	}
-	if trouble != "" {
-		return name + "  " + clip(trouble, 140)
-	}
-	behind := ""
-	if rate > 0 && lag > 0 {
-		behind = fmt.Sprintf(" (%.1f s)", float64(lag)/rate)
-	}
-	ago := "no commit yet"
-	if !commit.IsZero() {
-		ago = fmt.Sprintf("last commit %.1f s ago", now.Sub(commit).Seconds())
-	}
-	return fmt.Sprintf("%s  %s rec/s  in %s  rows %s  dead %s  lag %s%s  %s  %s",
-		name, count(int64(rate)), count(read), count(rows), count(dead), count(lag), behind, ago, spark(p.rates))
+	// The last column stays free: some terminals wrap as soon as it is written.
+	p.g.screen.draw(fit(p.totals.pieces(now, &p.speed), p.g.screen.size()-1, p.g.colours(p.g.screen)))
 }
 
-func progressAttrs(all []daemon.Status, rates []float64) []any {
-	var read, rows, dead int64
-	for _, s := range all {
-		read, rows, dead = read+s.Totals.Read, rows+s.Totals.Rows, dead+s.Totals.Dead
+func (p *progress) log() {
+	t := &p.totals
+	log := p.g.logger(p.g.screen)
+	attrs := []any{
+		"pipeline", t.name, "state", string(t.state), "records_per_second", int64(p.speed.rate()),
+		"in", t.read, "rows", t.rows, "dead", t.dead, "lag", t.lag,
 	}
-	return []any{"records_per_second", int64(rates[len(rates)-1]), "in", read, "rows", rows, "dead", dead}
+	if t.reason == "" {
+		log.Info("progress", attrs...)
+		return
+	}
+	log.Info("progress", append(attrs, "reason", t.reason, "next", t.next)...)
+}
+
+// totals are all pipelines of a process together, with the one that is worst off.
+type totals struct {
+	name                  string
+	read, rows, dead, lag int64
+	commit                time.Time
+	state                 status.State
+	reason, next          string
+}
+
+func sum(all []daemon.Status, draining bool) totals {
+	t := totals{state: status.Running}
+	worst := -1
+	for i := range all {
+		s := &all[i]
+		t.read, t.rows, t.dead = t.read+s.Totals.Read, t.rows+s.Totals.Rows, t.dead+s.Totals.Dead
+		if s.Totals.LastCommit.After(t.commit) {
+			t.commit = s.Totals.LastCommit
+		}
+		for _, l := range s.Lanes {
+			t.lag += max(l.Lag, 0)
+		}
+		state, reason, next := s.Say(draining)
+		if r := rank(state); r > worst {
+			worst, t.name, t.state, t.reason, t.next = r, s.Name, state, reason, next
+		}
+	}
+	if len(all) > 1 {
+		worst := t.name
+		t.name = strconv.Itoa(len(all)) + " pipelines"
+		if t.reason != "" {
+			t.reason = worst + ": " + t.reason
+		}
+	}
+	return t
+}
+
+// rank orders states by how much they need attention.
+func rank(s status.State) int {
+	switch s {
+	case status.Halted:
+		return 5
+	case status.Backoff:
+		return 4
+	case status.Waiting:
+		return 3
+	case status.Draining:
+		return 2
+	case status.Starting:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// pieces of the line, in the order in which they stand. What matters least has the highest rank.
+func (t *totals) pieces(now time.Time, v *speed) []piece {
+	ps := []piece{{text: t.name}}
+	switch t.state {
+	case status.Halted:
+		ps = append(ps, piece{text: string(t.state), colour: red})
+	case status.Backoff, status.Waiting:
+		ps = append(ps, piece{text: string(t.state), colour: yellow})
+	case status.Starting:
+		ps = append(ps, piece{text: "starting …", colour: yellow})
+	case status.Draining:
+		ps = append(ps, piece{text: "draining …", colour: yellow})
+	}
+	if t.reason != "" {
+		return append(ps, piece{text: t.reason}, piece{text: nextWords(t.next), rank: 9})
+	}
+	lag := "lag " + count(t.lag)
+	if r := v.rate(); r > 0 && t.lag > 0 {
+		lag += fmt.Sprintf(" (%.1f s)", float64(t.lag)/r)
+	}
+	last := piece{text: "no commit yet", rank: 4}
+	if !t.commit.IsZero() {
+		last = piece{text: fmt.Sprintf("last commit %.1f s ago", max(0, now.Sub(t.commit).Seconds())), colour: green, rank: 4}
+	}
+	return append(ps,
+		piece{text: count(int64(v.rate())) + " rec/s", rank: 1}, piece{text: "in " + count(t.read), rank: 5}, piece{text: "rows " + count(t.rows), rank: 2},
+		piece{text: "dead " + count(t.dead), rank: 6}, piece{text: lag, rank: 3}, last, piece{text: spark(v.bars), rank: 7})
+}
+
+func nextWords(next string) string {
+	if next == "" {
+		return ""
+	}
+	return "next: " + next
+}
+
+// speed takes a rate from a count that grows.
+type speed struct {
+	at    []time.Time
+	count []int64
+
+	bars   []float64 // one for each barEvery
+	barAt  time.Time
+	barWas int64
+}
+
+func (v *speed) add(now time.Time, n int64) {
+	v.at, v.count = append(v.at, now), append(v.count, n)
+	for len(v.at) > 2 && now.Sub(v.at[1]) >= rateWindow {
+		v.at, v.count = v.at[1:], v.count[1:]
+	}
+	if v.barAt.IsZero() {
+		v.barAt, v.barWas = now, n
+	}
+	if d := now.Sub(v.barAt); d >= barEvery {
+		v.bars = append(v.bars, float64(n-v.barWas)/d.Seconds())
+		v.bars = v.bars[max(0, len(v.bars)-mostBars):]
+		v.barAt, v.barWas = now, n
+	}
+}
+
+func (v *speed) rate() float64 {
+	if len(v.at) < 2 {
+		return 0
+	}
+	last := len(v.at) - 1
+	d := v.at[last].Sub(v.at[0]).Seconds()
+	if d <= 0 {
+		return 0
+	}
+	return max(0, float64(v.count[last]-v.count[0])/d)
 }
 
 // spark draws rates as bars; the highest fills the line.
@@ -164,7 +237,7 @@ func spark(rates []float64) string {
 	bars := []rune("▁▂▃▄▅▆▇█")
 	var b strings.Builder
 	for _, r := range rates {
-		b.WriteRune(bars[min(int(r/most*float64(len(bars))), len(bars)-1)])
+		b.WriteRune(bars[min(max(int(r/most*float64(len(bars))), 0), len(bars)-1)])
 	}
 	return b.String()
 }
@@ -178,17 +251,17 @@ func count(n int64) string {
 	return s
 }
 
+// plural is "1 file", "2 files".
+func plural(n int64, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return count(n) + " " + word + "s"
+}
+
 func round(d time.Duration) time.Duration {
 	if d > time.Minute {
 		return d.Round(time.Second)
 	}
 	return d.Round(100 * time.Millisecond)
-}
-
-func clip(s string, n int) string {
-	r := []rune(s)
-	if len(r) <= n {
-		return s
-	}
-	return string(r[:n-1]) + "…"
 }

@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/millrace/millrace/stream"
@@ -66,19 +65,21 @@ type global struct {
 	envFile  string
 	logLevel string
 	logForm  string
+
+	screen *screen // standard error; every line but that of the progress goes through it
 }
 
 // Main runs one command line and returns the exit code.
 func Main(env Env) int {
-	g := &global{env: env}
+	g := &global{env: env, screen: newScreen(env.Stderr)}
 	root := newRoot(g)
 	root.SetArgs(env.Args)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
-	root.SetErr(env.Stderr)
+	root.SetErr(g.screen)
 	ctx, stop := context.WithCancelCause(context.Background())
 	defer stop(nil)
-	go interrupts(ctx, stop, env.Stderr)
+	go interrupts(ctx, stop, g.screen)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return signalled(ctx, exitDone)
@@ -88,9 +89,9 @@ func Main(env Env) int {
 		e = &exit{code: codeOf(err), err: err}
 	}
 	if e.err != nil {
-		fmt.Fprintln(env.Stderr, "millrace:", e.err)
+		fmt.Fprintln(g.screen, paint(g.colours(g.screen), red, "millrace:"), e.err)
 		if next := stream.Next(e.err); next != "" {
-			fmt.Fprintln(env.Stderr, "  next:", next)
+			fmt.Fprintln(g.screen, "  next:", next)
 		}
 	}
 	return e.code
@@ -111,7 +112,7 @@ func interrupts(ctx context.Context, stop context.CancelCauseFunc, stderr io.Wri
 		case s := <-c:
 			if n > 1 {
 				fmt.Fprintln(stderr, "millrace: second signal, leaving at once; what was not committed is read again")
-				os.Exit(signalCode(s)) //nolint:revive // a second signal asks for exactly this
+				os.Exit(signalCode(s)) // a second signal asks for exactly this
 			}
 			stop(signalledBy{s})
 			ctx = context.Background()
@@ -143,7 +144,7 @@ func codeOf(err error) int {
 		return exitDenied
 	case errors.Is(err, stream.ErrUnavailable):
 		return exitUnreachable
-	case errors.Is(err, stream.ErrUnknown), errors.Is(err, stream.ErrFenced):
+	case errors.Is(err, stream.ErrUnknown), errors.Is(err, stream.ErrFenced), errors.Is(err, stream.ErrFull):
 		return exitRetry
 	default:
 		return exitFailed
@@ -164,73 +165,55 @@ func newRoot(g *global) *cobra.Command {
 	f.StringVar(&g.color, "color", "auto", "colours: auto, always or never (NO_COLOR is honoured)")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "no progress, only warnings and errors")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "log details (the same as --log-level debug)")
-	f.StringArrayVar(&g.set, "set", nil, "NAME=VALUE for ${NAME} in configurations; may be repeated")
-	f.StringVar(&g.envFile, "env-file", "", "file of NAME=VALUE lines for ${NAME} in configurations")
+	f.StringArrayVar(&g.set, "set", nil, "`NAME=VALUE` for ${NAME} in configurations; may be repeated")
+	f.StringVar(&g.envFile, "env-file", "", "`file` of NAME=VALUE lines for ${NAME} in configurations")
 	f.StringVar(&g.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&g.logForm, "log-format", "text", "text or json")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &exit{exitUsage, fmt.Errorf("%w; `%s --help` lists the flags", err, cmd.CommandPath())}
-	})
-	root.AddCommand(newDemo(g), newRun(g), newValidate(g), newBookmarks(g), newCommits(g), newVersion(g))
+	root.AddGroup(
+		&cobra.Group{ID: "begin", Title: "Begin here:"}, &cobra.Group{ID: "run", Title: "Run pipelines:"},
+		&cobra.Group{ID: "look", Title: "Look at what is committed:"}, &cobra.Group{ID: "more", Title: "More:"},
+	)
+	add := func(group string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("begin", newDemo(g))
+	add("run", newRun(g), newValidate(g))
+	add("look", newBookmarks(g), newCommits(g))
+	add("more", newVersion(g))
+	root.SetHelpCommandGroupID("more")
+	root.SetCompletionCommandGroupID("more")
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	root.SetFlagErrorFunc(flagError)
+	root.SetUsageTemplate(helpTemplate())
+	for _, c := range g.words() {
+		// The error is that of a flag which is not there.
+		_ = root.RegisterFlagCompletionFunc(c.flag, cobra.FixedCompletions(strings.Fields(c.words), cobra.ShellCompDirectiveNoFileComp))
+	}
 	usage(root)
 	return root
 }
 
 // usage makes wrong arguments end with the code for usage, whatever verb they were given to.
 func usage(cmd *cobra.Command) {
-	if args := cmd.Args; args != nil {
+	if cmd.HasSubCommands() && cmd.RunE == nil && cmd.Run == nil {
+		group(cmd)
+	} else if args := cmd.Args; args != nil {
 		cmd.Args = func(c *cobra.Command, a []string) error {
-			if err := args(c, a); err != nil {
-				return &exit{exitUsage, fmt.Errorf("%w; see `%s --help`", err, c.CommandPath())}
+			err := args(c, a)
+			var e *exit
+			if err != nil && !errors.As(err, &e) {
+				return usagef("%w; see `%s --help`", err, c.CommandPath())
 			}
-			return nil
-		}
-	}
-	if cmd.HasSubCommands() && cmd.RunE == nil {
-		cmd.RunE = func(c *cobra.Command, a []string) error {
-			if len(a) > 0 {
-				return &exit{exitUsage, fmt.Errorf("there is no command %q; `%s --help` lists them", a[0], c.CommandPath())}
-			}
-			return c.Help()
+			return err
 		}
 	}
 	for _, sub := range cmd.Commands() {
 		usage(sub)
 	}
-}
-
-// twins takes each flag that was not given from its environment variable: --memory-limit from MILLRACE_MEMORY_LIMIT.
-func (g *global) twins(cmd *cobra.Command) error {
-	var err error
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		name := "MILLRACE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		if v := g.env.Getenv(name); v != "" && !f.Changed && err == nil {
-			if e := cmd.Flags().Set(f.Name, v); e != nil {
-				err = &exit{exitUsage, fmt.Errorf("%s=%q: %w", name, v, e)}
-			}
-		}
-	})
-	if err != nil {
-		return err
-	}
-	for _, c := range []struct{ flag, value, words string }{
-		{"output", g.output, "table json jsonl"}, {"color", g.color, "auto always never"},
-		{"log-level", g.logLevel, "debug info warn error"}, {"log-format", g.logForm, "text json"},
-	} {
-		if !oneOf(c.value, c.words) {
-			return &exit{exitUsage, fmt.Errorf("--%s %q is not one of: %s", c.flag, c.value, strings.ReplaceAll(c.words, " ", ", "))}
-		}
-	}
-	return nil
-}
-
-func oneOf(s, words string) bool {
-	for _, w := range strings.Fields(words) {
-		if s == w {
-			return true
-		}
-	}
-	return false
 }
 
 // logger writes to w as the flags say.
@@ -252,8 +235,13 @@ func (g *global) logger(w io.Writer) *slog.Logger {
 
 // terminal tells whether w is one.
 func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	switch w := w.(type) {
+	case *screen:
+		return w.tty
+	case *os.File:
+		return term.IsTerminal(int(w.Fd()))
+	}
+	return false
 }
 
 // colours tells whether w gets colours.
@@ -264,5 +252,5 @@ func (g *global) colours(w io.Writer) bool {
 	case "never":
 		return false
 	}
-	return g.env.Getenv("NO_COLOR") == "" && terminal(w)
+	return g.env.Getenv("NO_COLOR") == "" && g.env.Getenv("TERM") != "dumb" && terminal(w)
 }

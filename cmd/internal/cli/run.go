@@ -31,7 +31,7 @@ func newRun(g *global) *cobra.Command {
 		Long: "Run every pipeline of the files and folders given, until SIGTERM or Ctrl-C: then everything read is committed and published.\n" +
 			"A second signal leaves at once; what was not committed is read again.",
 		Example: "  millrace run orders.yaml\n  millrace run ./pipelines\n  millrace run --once orders.yaml",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.run(cmd.Context(), args, p, once, times)
 		},
@@ -54,7 +54,7 @@ func (g *global) run(ctx context.Context, paths []string, p process, once bool, 
 	if err != nil {
 		return err
 	}
-	log := g.logger(g.env.Stderr)
+	log := g.logger(g.screen)
 	hooks, err := crashHooks(g.env.Getenv("MILLRACE_CRASH_AT"))
 	if err != nil {
 		return &exit{exitUsage, err}
@@ -70,14 +70,15 @@ func (g *global) run(ctx context.Context, paths []string, p process, once bool, 
 	}
 	defer srv.stop()
 	log.Info("millrace runs", "pipelines", len(cs), "http", srv.url, "memory_limit", memory.String())
-	prog := g.watch(d)
+	prog := g.watch(ctx, d)
+	defer context.AfterFunc(ctx, func() { log.Info("draining", "within", p.drainTimeout) })()
 	begin := time.Now()
 	err = d.Run(ctx)
 	prog.stop()
 	if err != nil {
 		return err
 	}
-	g.summary(d, time.Since(begin))
+	g.summary(d.Status(), time.Since(begin), ctx.Err() != nil)
 	if ctx.Err() != nil {
 		return &exit{code: signalled(ctx, exitDone)}
 	}
@@ -92,7 +93,7 @@ func (g *global) load(paths []string) ([]*config.Pipeline, error) {
 	}
 	cs, faults := config.LoadAll(paths, daemon.Components(), o)
 	if len(faults) > 0 {
-		g.printFaults(g.env.Stderr, faults)
+		g.printFaults(g.screen, faults)
 	}
 	if faults.Errors() > 0 {
 		return nil, &exit{code: exitConfig}
@@ -130,26 +131,3 @@ func newSession() string {
 }
 
 var errCrashPoint = errors.New("MILLRACE_CRASH_AT")
-
-// summary is what a run did, once it is over.
-func (g *global) summary(d *daemon.Daemon, took time.Duration) {
-	if g.quiet {
-		return
-	}
-	for _, s := range d.Status() {
-		t := s.Totals
-		fmt.Fprintf(g.env.Stderr, "%s: %s records in → %s rows in %s files, %s filtered, %s dead letters, %s skipped, in %s%s\n",
-			s.Name, count(t.Records), count(t.Rows), count(t.Files), count(t.Filtered), count(t.Dead), count(t.Skipped), round(took), pendingWords(s))
-	}
-}
-
-func pendingWords(s daemon.Status) string {
-	n := 0
-	for _, l := range s.Lanes {
-		n += l.Pending
-	}
-	if n == 0 {
-		return ""
-	}
-	return fmt.Sprintf("; %d transactions are committed and wait to be published by the next start", n)
-}

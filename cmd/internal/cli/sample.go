@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/big"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +14,7 @@ import (
 )
 
 // sampleRows reads the first rows of a Parquet file on disk as text: those of the wanted columns that are there and are no lists,
-// maps or structs.
+// maps or structs, in the order in which they are wanted.
 func sampleRows(path string, rows int64, want []string) (header []string, cells [][]string, err error) {
 	f, err := os.Open(path) //nolint:gosec // a file that this process has just published
 	if err != nil {
@@ -31,11 +30,18 @@ func sampleRows(path string, rows int64, want []string) (header []string, cells 
 	}
 	group := r.RowGroup(0)
 	rows = min(rows, group.NumRows())
+	at := map[string]int{}
 	for i := range r.MetaData().Schema.NumColumns() {
-		col := r.MetaData().Schema.Column(i)
-		if len(col.ColumnPath()) > 1 || !slices.Contains(want, col.Name()) {
+		if path := r.MetaData().Schema.Column(i).ColumnPath(); len(path) == 1 {
+			at[path[0]] = i
+		}
+	}
+	for _, name := range want {
+		i, there := at[name]
+		if !there {
 			continue
 		}
+		col := r.MetaData().Schema.Column(i)
 		chunk, err := group.Column(i)
 		if err != nil {
 			return nil, nil, fmt.Errorf("sample %s: column %s: %w", path, col.Name(), err)
@@ -69,7 +75,7 @@ func sampleColumn(chunk file.ColumnChunkReader, col *schema.Column, rows int64) 
 	case *file.Int64ColumnChunkReader:
 		return sampleValues(r.ReadBatch, col, rows, func(v int64) string {
 			if _, ok := col.LogicalType().(schema.TimestampLogicalType); ok {
-				return time.UnixMicro(v).UTC().Format(time.RFC3339Nano)
+				return time.UnixMicro(v).UTC().Format("2006-01-02 15:04:05.000000Z")
 			}
 			return scaled(strconv.FormatInt(v, 10), col)
 		})

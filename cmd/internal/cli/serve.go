@@ -53,7 +53,7 @@ func (g *global) serve(d *daemon.Daemon, registry *prometheus.Registry, p proces
 		status.NewCollector(board, status.Info{Version: version, Revision: revision, Budget: d.Budget()}),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	log := g.logger(g.env.Stderr)
+	log := g.logger(g.screen)
 	srv := &http.Server{
 		Handler:           status.Handler(board, status.Options{Gatherer: registry, Token: token, Log: log}),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, TLSConfig: conf,

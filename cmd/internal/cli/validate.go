@@ -25,7 +25,7 @@ func validateWith(g *global, components func() config.Components) *cobra.Command
 		Long: "validate reads files, directories, or dir/... with all directories below, and reports everything that is wrong:\n" +
 			"the place, the line, and what to write instead. It connects to nothing. The exit code is 78 if there is an error.",
 		Example: "  millrace validate orders.yaml\n  millrace validate --set LAKE=my-bucket pipelines/\n  millrace validate --strict --format github ./...",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    atLeast(1),
 		RunE: func(_ *cobra.Command, paths []string) error {
 			if !oneOf(format, "human json github") {
 				return &exit{exitUsage, fmt.Errorf("--format %q is not one of: human, json, github", format)}

@@ -9,7 +9,7 @@ import (
 
 func newVersion(g *global) *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			version, commit, goVersion := buildInfo()
 			fmt.Fprintf(g.env.Stdout, "millrace %s %s %s\n", version, commit, goVersion)
