@@ -222,7 +222,7 @@ func (r *reader) Next(ctx context.Context) (*stream.RawBatch, error) {
 }
 
 // pop is the next thing to say; without any, wait is when to look again (0: when woken).
-func (r *reader) pop() (b *stream.RawBatch, err error, wait time.Duration) { //nolint:revive // wait belongs to the case without error
+func (r *reader) pop() (b *stream.RawBatch, err error, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -256,7 +256,7 @@ func (r *reader) done() bool {
 
 // trouble is the fault that holds a partition up for longest, once it has lasted for quietFor, or at once if it does not heal
 // by itself.
-func (r *reader) trouble(now time.Time) (_ *stream.RawBatch, err error, wait time.Duration) { //nolint:revive // as pop
+func (r *reader) trouble(now time.Time) (_ *stream.RawBatch, err error, wait time.Duration) {
 	var due time.Time
 	for _, p := range r.order {
 		if p.err == nil || p.state == halted || p.state == ended {
@@ -265,6 +265,10 @@ func (r *reader) trouble(now time.Time) (_ *stream.RawBatch, err error, wait tim
 		at := p.since
 		if errors.Is(p.err, stream.ErrUnavailable) {
 			at = at.Add(quietFor)
+		}
+		// A suspicion is decided within Patience. Told before, it would have the lane read anew, and itself begin anew, for ever.
+		if decided := p.seen.Add(r.s.d.Patience + quietFor); p.suspect != "" && at.Before(decided) {
+			at = decided
 		}
 		if due.IsZero() || at.Before(due) {
 			due, err = at, p.err
