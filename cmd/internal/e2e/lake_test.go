@@ -338,6 +338,17 @@ func footerLength(b []byte) int {
 // lanes is how many lanes the daemon holds.
 func (d *daemon) lanes() int { return int(d.metric("millrace_pipeline_lanes")) }
 
+// taken is how many records the lanes have taken from the source: a drain commits these.
+func (d *daemon) taken() (n int64) {
+	_, body := d.get("/api/v1/pipelines")
+	var ps []struct{ Records int64 }
+	_ = json.Unmarshal([]byte(body), &ps) // nothing yet: asked again
+	for _, p := range ps {
+		n += p.Records
+	}
+	return n
+}
+
 // with returns the configuration with one text in place of another that must be in it.
 func with(t testing.TB, conf, old, now string) string {
 	t.Helper()

@@ -144,7 +144,8 @@ func TestWhatIsWrongAtTheStart(t *testing.T) {
 }
 
 func TestUsageAndConfigurationHaveExitCodes(t *testing.T) {
-	good := write(t, "good.yaml", "version: 1\n")
+	good := onDisk(t, "usage").pipeline(t)
+	empty := write(t, "empty.yaml", "version: 1\n")
 	for _, c := range []struct {
 		name string
 		code int
@@ -158,7 +159,7 @@ func TestUsageAndConfigurationHaveExitCodes(t *testing.T) {
 		{"a size without a unit", 64, "--memory-limit", []string{"run", "--memory-limit", "512", good}},
 		{"no such output", 64, "--output", []string{"bookmarks", "list", "-o", "xml", good}},
 		{"no such file", 78, "nowhere.yaml", []string{"run", "nowhere.yaml"}},
-		{"an empty pipeline", 78, "good.yaml", []string{"run", good}},
+		{"an empty pipeline", 78, "empty.yaml", []string{"run", empty}},
 		{"a typo", 78, `did you mean "brokers"?`, []string{"validate", write(t, "typo.yaml", "version: 1\nname: typo\nsource:\n  kafka: {brokes: [a:9092], topics: [t]}\n  decode: json\n  schema: {a: string}\nsinks:\n  - parquet: {location: ./x}\n")}},
 		{"an unset variable", 78, "NOT_SET_ANYWHERE", []string{"run", write(t, "unset.yaml", "version: 1\nname: ${NOT_SET_ANYWHERE}\n")}},
 	} {

@@ -62,7 +62,7 @@ func TestForeignThingsAreRefusedAndLeftAlone(t *testing.T) {
 		refused(t, p, with(t, conf, "name: mine\n", "name: other\n"), `"mine"`, `"other"`, "ledger")
 	})
 	t.Run("table of another ledger", func(t *testing.T) {
-		refused(t, p, with(t, conf, p.ledger(), "ledger/new/"), "mine")
+		refusedTable(t, p, with(t, conf, p.ledger(), "ledger/new/"), "belongs to", "mine")
 	})
 	t.Run("table that another program wrote", func(t *testing.T) {
 		q := onDisk(t, "mine")
@@ -234,7 +234,7 @@ func TestPositionsThatNoLongerHoldHalt(t *testing.T) {
 	}{
 		{"recreated", func(t *testing.T, adm *kadm.Client, p place, o *orders) {
 			recreate(t, adm, p.name, 2)
-			(&orders{t: t, topic: p.name, parts: 2, gen: o.gen, client: o.client, next: 5000}).produce(2000)
+			(&orders{t: t, topic: p.name, parts: 2, gen: o.gen, client: client(t, p.broker), next: 5000}).produce(2000)
 		}, nil, []string{"created anew"}},
 		{"deleted", func(t *testing.T, adm *kadm.Client, p place, o *orders) {
 			o.produce(1000)
@@ -249,7 +249,7 @@ func TestPositionsThatNoLongerHoldHalt(t *testing.T) {
 		}, nil, []string{"deleted"}},
 		{"shorter", func(t *testing.T, adm *kadm.Client, p place, o *orders) {
 			recreate(t, adm, p.name, 2)
-			(&orders{t: t, topic: p.name, parts: 2, gen: o.gen, client: o.client, next: 5000}).produce(100)
+			(&orders{t: t, topic: p.name, parts: 2, gen: o.gen, client: client(t, p.broker), next: 5000}).produce(100)
 		}, func(t *testing.T, conf, topic string) string {
 			return with(t, conf, "topics: ["+topic+"]", "identity: name, topics: ["+topic+"]")
 		}, nil},
