@@ -199,12 +199,3 @@ func wide(r rune) int {
 	}
 	return 1
 }
-
-// padded is s with blanks to n columns, before it if it is a number.
-func padded(s string, n int) string {
-	pad := strings.Repeat(" ", max(0, n-across(s)))
-	if numeric(s) {
-		return pad + s
-	}
-	return s + pad
-}
