@@ -84,7 +84,16 @@ type StateRef struct {
 // Attempt is what a lane notes before it tries again after an unclean end, so that a record that kills the process is found.
 type Attempt struct {
 	Positions map[PartitionID]Position `json:"positions"`
-	Count     int                      `json:"count"`
+	Count     int                      `json:"count"`             // unclean ends at these positions
+	Trial     *Trial                   `json:"trial,omitempty"`   // being tried out: an end blames these records
+	Killers   []Trial                  `json:"killers,omitempty"` // single records that ended the process
+}
+
+// Trial names records of a partition: so many from an offset on.
+type Trial struct {
+	Partition PartitionID `json:"partition"`
+	Offset    int64       `json:"offset"`
+	Records   int         `json:"records"`
 }
 
 // BlobRef names an immutable object of the ledger with its hash.

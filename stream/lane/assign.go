@@ -17,26 +17,30 @@ type Worker struct {
 	d    Deps
 	dead *ratio
 
+	running sync.WaitGroup // runners
+
 	mu      sync.Mutex
 	lanes   map[stream.LaneID]*runner
+	leaving map[*runner]struct{} // not ours any more, and not ended yet
 	live    map[string]bool
-	run     context.Context //nolint:containedctx // over when the worker ends: turns of the assignment have no other way to know
-	drain   time.Duration   // how long the end may take
-	group   int32           // generation
-	total   int             // lanes of the pipeline
-	retired Totals          // of lanes that are gone
-	ended   chan struct{}   // closed when bounded input is done in every lane held
+	others  map[stream.LaneID]bool // lanes of other live workers
+	run     context.Context        //nolint:containedctx // over when the worker ends: turns of the assignment have no other way to know
+	drain   time.Duration          // how long the end may take
+	group   int32                  // generation
+	total   int                    // lanes of the pipeline
+	retired Totals                 // of lanes that are gone
+	ended   chan struct{}          // closed when bounded input is done
 	endOnce sync.Once
-	halted  error // of the first lane that halted
+	fault   error // the first one that a bounded run must not hide
 }
 
 // NewWorker checks nothing and starts nothing.
 func NewWorker(p Pipeline, d Deps) *Worker {
-	return &Worker{p: p, d: d, dead: newRatio(p.MaxRatio), lanes: map[stream.LaneID]*runner{}, live: map[string]bool{}, ended: make(chan struct{})}
+	return &Worker{p: p, d: d, dead: newRatio(p.MaxRatio), lanes: map[stream.LaneID]*runner{}, leaving: map[*runner]struct{}{}, live: map[string]bool{}, others: map[stream.LaneID]bool{}, ended: make(chan struct{})}
 }
 
 // Run takes part until ctx is over, then flushes and releases every lane and leaves, within drain. It returns nil after a clean
-// drain, or when bounded input is done in every lane; if lanes halted instead, it returns the first one's fault.
+// drain, or when bounded input is done in every lane; if some of it could not be taken or published, it returns the first fault.
 func (w *Worker) Run(ctx context.Context, drain time.Duration) error {
 	assign, stop := context.WithCancel(ctx)
 	defer stop()
@@ -58,6 +62,7 @@ func (w *Worker) Run(ctx context.Context, drain time.Duration) error {
 	}, w.turn)
 	stop()
 	w.release(ctx, w.held()) // what a source that failed did not revoke
+	w.running.Wait()
 	wg.Wait()
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("assignment of lanes: %w", err)
@@ -66,7 +71,7 @@ func (w *Worker) Run(ctx context.Context, drain time.Duration) error {
 	case <-w.ended:
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return w.halted // a bounded run that could not take everything has failed
+		return w.fault
 	default:
 		return nil
 	}
@@ -76,14 +81,11 @@ func (w *Worker) Run(ctx context.Context, drain time.Duration) error {
 func (w *Worker) turn(ctx context.Context, c stream.Change) error {
 	w.mu.Lock()
 	w.group = c.Generation
-	for _, id := range c.Lost {
-		if r := w.lanes[id]; r != nil {
-			r.abandon()
-		}
-	}
 	w.mu.Unlock()
 	for _, id := range c.Lost {
-		w.forget(id)
+		if r := w.take(id); r != nil {
+			r.abandon()
+		}
 	}
 	w.release(ctx, c.Revoked)
 	for _, g := range c.Granted {
@@ -100,19 +102,24 @@ func (w *Worker) turn(ctx context.Context, c stream.Change) error {
 	return nil
 }
 
+// grant starts a lane, as soon as a runner that had it before has ended.
 func (w *Worker) grant(g stream.Grant) {
 	w.mu.Lock()
-	old := w.lanes[g.Lane]
-	w.mu.Unlock()
-	if old != nil {
+	if old := w.lanes[g.Lane]; old != nil {
+		w.mu.Unlock()
 		old.add(g.Partitions)
 		return
 	}
 	r := newRunner(w, g)
-	w.mu.Lock()
 	w.lanes[g.Lane] = r
+	var before []*runner
+	for o := range w.leaving {
+		if o.id == g.Lane {
+			before = append(before, o)
+		}
+	}
 	w.mu.Unlock()
-	r.start()
+	r.start(before)
 }
 
 // release flushes and releases lanes, all at once, bounded by ctx. A worker that ends takes its drain time instead, and waits
@@ -134,25 +141,36 @@ func (w *Worker) release(ctx context.Context, ids []stream.LaneID) {
 		}
 		wg.Go(func() {
 			r.stop(ctx, end)
-			w.forget(id)
+			w.take(id)
 		})
 	}
 	wg.Wait()
 }
 
-// forget waits for a lane's goroutines and drops it.
-func (w *Worker) forget(id stream.LaneID) {
-	w.mu.Lock()
-	r := w.lanes[id]
-	w.mu.Unlock()
-	if r == nil {
-		return
-	}
-	<-r.done
+// take makes a lane no longer ours. Its runner may still be ending.
+func (w *Worker) take(id stream.LaneID) *runner {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.lanes[id] == r {
-		delete(w.lanes, id)
+	r := w.lanes[id]
+	if r == nil {
+		return nil
+	}
+	delete(w.lanes, id)
+	select {
+	case <-r.done:
+		w.retired.add(r.totals())
+	default:
+		w.leaving[r] = struct{}{}
+	}
+	return r
+}
+
+// left is told by a runner that has ended.
+func (w *Worker) left(r *runner) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.leaving[r]; ok {
+		delete(w.leaving, r)
 		w.retired.add(r.totals())
 	}
 }
@@ -168,17 +186,25 @@ func (w *Worker) held() []stream.LaneID {
 	return ids
 }
 
-// laneHalted is told by a lane that only a person can mend.
-func (w *Worker) laneHalted(err error) {
+// laneFault keeps the first fault that a bounded run must report.
+func (w *Worker) laneFault(err error) {
 	w.mu.Lock()
-	if w.halted == nil {
-		w.halted = err
+	defer w.mu.Unlock()
+	if w.fault == nil {
+		w.fault = err
 	}
-	w.mu.Unlock()
-	w.laneEnded()
 }
 
-// laneEnded is told by a lane whose bounded input is done. When all are, the worker ends.
+// unpublished tells that a lane ends with n transactions that are committed and not published.
+func (w *Worker) unpublished(n int, err error) {
+	if n == 0 {
+		return
+	}
+	w.d.Log.Warn("not everything that is committed is published; whoever takes the lane next does it", "pipeline", w.p.Name, "transactions", n, "err", err, "next", stream.Next(err))
+	w.laneFault(err)
+}
+
+// laneEnded looks whether bounded input is done: in every lane held, and every other one is another worker's.
 func (w *Worker) laneEnded() {
 	if !w.p.Bounded {
 		return
@@ -187,6 +213,11 @@ func (w *Worker) laneEnded() {
 	defer w.mu.Unlock()
 	for _, r := range w.lanes {
 		if !r.atEnd() {
+			return
+		}
+	}
+	for _, id := range w.p.Expected {
+		if w.lanes[id] == nil && !w.others[id] {
 			return
 		}
 	}
@@ -205,10 +236,18 @@ func (w *Worker) beat(ctx context.Context) {
 		if err == nil {
 			w.mu.Lock()
 			clear(w.live)
+			clear(w.others)
 			for _, l := range live {
 				w.live[l.ID] = true
+				for _, id := range l.Lanes {
+					w.others[id] = w.others[id] || l.ID != w.d.Session
+				}
 			}
+			some := len(w.lanes) > 0
 			w.mu.Unlock()
+			if some {
+				w.laneEnded()
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -226,4 +265,29 @@ func (w *Worker) hint() stream.Hint {
 		defer w.mu.Unlock()
 		return w.live[s]
 	}}
+}
+
+// Footer is what is known of a transaction of this worker while it is open: its id and what it has read so far, for files
+// that are closed early. It is nil for one that is not open here. It may be called at any time.
+func (w *Worker) Footer(id stream.TxnID) map[string]string {
+	w.mu.Lock()
+	var rs []*runner
+	if r := w.lanes[id.Lane]; r != nil {
+		rs = append(rs, r)
+	}
+	for r := range w.leaving {
+		rs = append(rs, r)
+	}
+	w.mu.Unlock()
+	for _, r := range rs {
+		r.mu.Lock()
+		ts := slices.Clone(r.txns)
+		r.mu.Unlock()
+		for _, t := range ts {
+			if t.id == id {
+				return t.footer(w.p.Name)
+			}
+		}
+	}
+	return nil
 }

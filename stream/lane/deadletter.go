@@ -127,36 +127,42 @@ func bytesOrNull(v *stream.Vec, b []byte) {
 const (
 	ratioWindow  = 10 * time.Minute
 	ratioBuckets = 10
-	// ratioLeast is the number of records from which a ratio means something.
-	ratioLeast = 1000
+	// ratioLeast is the number of records from which a ratio means something: 100 of a small stream are enough to see that its
+	// schema is wrong, and fewer may be one bad producer's hiccup.
+	ratioLeast = 100
 )
 
-// ratio watches the share of dead letters of all lanes over the last ten minutes.
+// ratio watches the share of dead letters of all lanes over the last ten minutes. Once it is too large every lane of this
+// worker halts, until a person starts it again.
 type ratio struct {
 	max float64
 
 	mu      sync.Mutex
 	buckets [ratioBuckets]struct{ minute, records, dead int64 }
+	tripped error
 }
 
 func newRatio(limit float64) *ratio { return &ratio{max: limit} }
 
 // check counts a transaction and refuses it if too much of what came lately is bad: then most likely the schema is wrong,
 // and a person should look before the stream has become a table of dead letters.
-func (r *ratio) check(c stream.Counts, now time.Time) error {
+func (r *ratio) check(records, dead int64, now time.Time) error {
 	if r.max <= 0 || r.max >= 1 {
 		return nil
 	}
 	minute := now.Unix() / int64(ratioWindow.Seconds()/ratioBuckets)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.tripped != nil {
+		return r.tripped
+	}
 	b := &r.buckets[minute%ratioBuckets]
 	if b.minute != minute {
 		b.minute, b.records, b.dead = minute, 0, 0
 	}
-	b.records += c.Records
-	b.dead += c.Dead
-	var records, dead int64
+	b.records += records
+	b.dead += dead
+	records, dead = 0, 0
 	for _, b := range r.buckets {
 		if b.minute > minute-ratioBuckets {
 			records, dead = records+b.records, dead+b.dead
@@ -165,9 +171,8 @@ func (r *ratio) check(c stream.Counts, now time.Time) error {
 	if records < ratioLeast || float64(dead) <= r.max*float64(records) {
 		return nil
 	}
-	b.records -= c.Records
-	b.dead -= c.Dead
-	return stream.WithNext(fmt.Errorf("%d of the last %d records are dead letters, more than dead_letter.max_ratio %g allows; the transaction was not committed: %w",
-		dead, records, r.max, stream.ErrPermanent),
+	r.tripped = stream.WithNext(fmt.Errorf("%d of the last %d records are dead letters, more than dead_letter.max_ratio %g allows; nothing more is committed: %w: %w",
+		dead, records, r.max, stream.ErrPermanent, errStays),
 		"look at the dead letters' reasons; mend the schema or the producer, or raise dead_letter.max_ratio, and start again")
+	return r.tripped
 }

@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/stream"
@@ -10,6 +11,9 @@ import (
 
 // heldBytes bounds the raw batches that wait for a batch to fill up: at 8,192 rows of 1 KiB a batch is full before.
 const heldBytes = 16 << 20
+
+// giantBytes is the size of a batch whose buffers are not kept: they are in every step's memory, too.
+const giantBytes = 16 << 20
 
 // filler moves records through the chain into the open transaction (W0). All its memory is reused.
 type filler struct {
@@ -22,7 +26,8 @@ type filler struct {
 	bytes int64
 	dead  *deadLetters
 
-	ctx context.Context //nolint:containedctx // of the call that is running: stream.Emit has no room for one
+	ctx   context.Context //nolint:containedctx // of the call that is running: stream.Emit has no room for one
+	below time.Duration   // spent behind the step that is running
 }
 
 // stage is the chain from one step on: the sinks that hang here, and the step that follows.
@@ -32,10 +37,12 @@ type stage struct {
 	name  string
 	emit  stream.Emit // to the next stage
 	seen  int64       // rows of this batch that came out of the step
+	later int64       // of them rejected by what follows
 }
 
 // out is the way into one sink: its own step, if it has one, and then the open files.
 type out struct {
+	name string
 	step stream.Step
 	emit stream.Emit
 }
@@ -53,12 +60,16 @@ func newFiller(h *hold) (*filler, error) {
 		f.steps[i].name = s.Name
 		f.steps[i].emit = func(_ int, b *stream.Batch) error {
 			f.steps[i].seen += int64(len(b.Sel))
-			return f.pass(i+1, b)
+			begin, below, bad := time.Now(), f.below, len(b.Raw.Bad)
+			err := f.pass(i+1, b)
+			f.below = below + time.Since(begin)
+			f.steps[i].later += int64(len(b.Raw.Bad) - bad)
+			return err
 		}
 	}
 	for i, s := range h.w.p.Sinks {
 		f.steps[s.After].sinks = append(f.steps[s.After].sinks, i)
-		o := out{emit: func(_ int, b *stream.Batch) error { return f.write(i, b) }}
+		o := out{name: "sink " + s.Ref().Name, emit: func(_ int, b *stream.Batch) error { return f.write(i, b) }}
 		if s.Before != nil {
 			if o.step, err = s.Before(); err != nil {
 				return nil, fmt.Errorf("partition columns of sink %s: %w", s.Ref().Name, err)
@@ -83,49 +94,60 @@ func (f *filler) raw(ctx context.Context, raw *stream.RawBatch) error {
 		}
 		return fmt.Errorf("lane %s: the reader delivered %s from %s, but it was at %s: %w", h.r.id, raw.Partition, raw.From, at, stream.ErrUnavailable)
 	}
+	verdicts, err := h.tryOut(ctx, raw)
+	if err != nil || h.txn == nil && raw.To == raw.From {
+		raw.Release()
+		return err
+	}
 	if h.txn == nil {
-		if raw.To == raw.From {
-			raw.Release()
-			return nil
-		}
 		h.txn = newTxn(h, time.Now())
+		h.r.opened(h.txn)
 	}
 	b.Position = raw.To
 	if raw.LeaderEpoch >= 0 {
 		b.LeaderEpoch = raw.LeaderEpoch
 	}
 	h.txn.note(b, raw)
-	f.h.r.mu.Lock()
-	f.h.r.tot.Read += int64(len(raw.Records))
+	h.r.mu.Lock()
+	h.r.tot.Read += int64(len(raw.Records))
 	if raw.Lag >= 0 {
-		f.h.r.st.Lag = raw.Lag
+		h.r.st.Lag = raw.Lag
 	}
-	f.h.r.mu.Unlock()
-	if len(raw.Records) == 0 {
-		atEnd := raw.AtEnd
-		raw.Release()
-		if atEnd {
-			return f.flush(ctx)
-		}
-		return nil
-	}
+	h.r.mu.Unlock()
 	f.held = append(f.held, raw)
 	f.bytes += raw.Bytes
+	if verdicts == nil {
+		err = f.decode(ctx, raw)
+	} else {
+		err = f.sort(ctx, raw, verdicts)
+	}
+	if err != nil {
+		return err
+	}
+	if raw.AtEnd || f.bytes >= heldBytes || len(raw.Records) == 0 || verdicts != nil {
+		return f.flush(ctx)
+	}
+	return nil
+}
+
+// decode appends all records of raw, and moves the batch on whenever it is full.
+func (f *filler) decode(ctx context.Context, raw *stream.RawBatch) error {
 	for from := 0; from < len(raw.Records); {
+		empty := f.batch.Rows == 0 && len(f.batch.Raw.Bad) == 0 && f.batch.Raw.Skipped == 0
+		begin := time.Now()
 		next, err := f.dec.Decode(raw, from, f.batch)
+		f.h.busy("decode", time.Since(begin))
 		if err != nil {
 			return fmt.Errorf("decode %s: %w", raw.Partition, err)
 		}
-		full := next < len(raw.Records)
-		from = next
-		if full {
+		if next == from && empty {
+			return fmt.Errorf("decode %s: the decoder takes nothing from record %d on: %w", raw.Partition, from, stream.ErrPermanent)
+		}
+		if from = next; from < len(raw.Records) {
 			if err := f.move(ctx); err != nil {
 				return err
 			}
 		}
-	}
-	if raw.AtEnd || f.bytes >= heldBytes {
-		return f.flush(ctx)
 	}
 	return nil
 }
@@ -161,6 +183,10 @@ func (f *filler) move(ctx context.Context) error {
 		return err
 	}
 	f.h.w.d.Hooks.Reach(stream.W0, f.h.r.id)
+	giant := false
+	for _, c := range b.Cols {
+		giant = giant || c.Size() > giantBytes
+	}
 	b.Reset()
 	if n := len(f.held); n > 1 { // all but the last are used up: the batch was filled in order
 		for _, r := range f.held[:n-1] {
@@ -171,18 +197,41 @@ func (f *filler) move(ctx context.Context) error {
 		clear(f.held[1:])
 		f.held = f.held[:1]
 	}
+	if giant {
+		return f.renew()
+	}
 	return nil
 }
 
-// pass hands a batch to the sinks that hang at stage i and to the step that follows.
+// renew builds the chain anew: what its parts keep in memory is too large, or not to be trusted after a panic.
+func (f *filler) renew() error {
+	fresh, err := newFiller(f.h)
+	if err != nil {
+		return err
+	}
+	f.dec, f.batch, f.dead = fresh.dec, fresh.batch, fresh.dead
+	for i := range f.steps {
+		f.steps[i].step = fresh.steps[i].step
+	}
+	for i := range f.outs {
+		f.outs[i].step = fresh.outs[i].step
+	}
+	return nil
+}
+
+// pass hands a batch to the sinks that hang at stage i and to the step that follows. Each of them sees every row: what one
+// sink rejects, the others keep.
 func (f *filler) pass(i int, b *stream.Batch) error {
 	s := &f.steps[i]
+	sel, t := b.Sel, f.h.txn
+	if len(sel) == 0 {
+		return nil
+	}
 	for _, k := range s.sinks {
-		if len(b.Sel) == 0 {
-			break
-		}
+		o := &f.outs[k]
+		bad, begin, below := len(b.Raw.Bad), time.Now(), f.below
 		var err error
-		if o := &f.outs[k]; o.step != nil {
+		if o.step != nil {
 			err = o.step.Apply(b, o.emit)
 		} else {
 			err = o.emit(0, b)
@@ -190,49 +239,62 @@ func (f *filler) pass(i int, b *stream.Batch) error {
 		if err != nil {
 			return fmt.Errorf("sink %s: %w", f.h.w.p.Sinks[k].Ref().Name, err)
 		}
+		f.below = below
+		f.h.busy(o.name, time.Since(begin))
+		t.sinks[k].in += int64(len(sel))
+		t.sinks[k].bad += int64(len(b.Raw.Bad) - bad)
+		b.Sel = sel
 	}
-	if s.step == nil || len(b.Sel) == 0 {
+	if s.step == nil {
 		return nil
 	}
-	in, bad := len(b.Sel), len(b.Raw.Bad)
-	s.seen = 0
-	if err := s.step.Apply(b, s.emit); err != nil {
+	bad, begin, below := len(b.Raw.Bad), time.Now(), f.below
+	s.seen, s.later, f.below = 0, 0, 0
+	err := s.step.Apply(b, s.emit)
+	f.h.busy(s.name, time.Since(begin)-f.below)
+	f.below = below
+	if err != nil {
 		return fmt.Errorf("step %s: %w", s.name, err)
 	}
-	f.h.txn.step(i, s.name, int64(in), s.seen, int64(len(b.Raw.Bad)-bad))
+	t.step(i, s.name, int64(len(sel)), s.seen, int64(len(b.Raw.Bad)-bad)-s.later)
 	return nil
 }
 
-// write hands a batch to sink k's open files. Rows that the sink rejects are dead letters, and not counted as its own.
+// write hands a batch to sink k's open files.
 func (f *filler) write(k int, b *stream.Batch) error {
-	rows, bad := len(b.Sel), len(b.Raw.Bad)
-	if rows == 0 {
+	if len(b.Sel) == 0 {
 		return nil
 	}
-	if err := f.h.txn.write(f.ctx, f.h.w.p.Sinks[k].Sink, k, b); err != nil {
-		return err
-	}
-	f.h.txn.sinkIn[k] += int64(rows - (len(b.Raw.Bad) - bad))
-	return nil
+	return f.h.txn.write(f.ctx, f.h.w.p.Sinks[k].Sink, k, b)
 }
 
-// bad deals with the records that did not fit, by policy.
+// bad deals with the records that did not fit, by policy. A record that several sinks reject is bad once.
 func (f *filler) bad(ctx context.Context, set *stream.RawSet) error {
 	t := f.h.txn
+	if n := len(set.Bad); n > 1 {
+		seen := make(map[stream.Origin]bool, n)
+		set.Bad = slices.DeleteFunc(set.Bad, func(e stream.BadRow) bool {
+			was := seen[e.Origin]
+			seen[e.Origin] = true
+			return was
+		})
+	}
+	n := int64(len(set.Bad))
 	switch f.h.w.p.OnError {
 	case Fail:
 		raw, rec := set.Record(set.Bad[0].Origin)
 		e := set.Bad[0]
-		return stream.WithNext(fmt.Errorf("%s offset %d: step %s: %s%s: %w", raw.Partition, rec.Offset, e.Step, column(e.Column), e.Reason, stream.ErrPermanent),
+		return stream.WithNext(fmt.Errorf("%s offset %d: step %s: %s%s: %w: %w", raw.Partition, rec.Offset, e.Step, column(e.Column), e.Reason, stream.ErrPermanent, errStays),
 			"mend the record's producer or the schema, or set source.on_error to dead_letter")
 	case Drop:
-		t.counts.Removed["dropped"] += int64(len(set.Bad))
+		t.counts.Removed["dropped"] += n
 	default:
+		t.counts.Dead += n
 		if err := f.dead.write(ctx, t, set); err != nil {
 			return fmt.Errorf("dead letters: %w", err)
 		}
 	}
-	t.counts.Dead += int64(len(set.Bad))
+	t.unfit += n
 	for _, e := range set.Bad {
 		t.reasons[e.Code]++
 	}

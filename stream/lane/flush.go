@@ -28,7 +28,12 @@ func (h *hold) cut(ctx context.Context) error {
 	h.wg.Go(func() {
 		defer h.r.wake.poke()
 		defer close(f.done)
-		f.err = h.flush(ctx, t, bookmarks)
+		f.err = guard(func() error { return h.flush(ctx, t, bookmarks) })
+		var p *panicked
+		if errors.As(f.err, &p) && !t.sent {
+			h.r.suspect(t.last, true)
+			t.abort(ctx, h.w)
+		}
 	})
 	return nil
 }
@@ -41,7 +46,7 @@ func (h *hold) flush(ctx context.Context, t *txn, bookmarks []stream.Bookmark) e
 		m.CommitDuration.WithLabelValues(name).Observe(time.Since(begin).Seconds())
 		begin = time.Now()
 	}
-	if err := h.w.dead.check(t.counts, time.Now()); err != nil {
+	if err := h.w.dead.check(t.counts.Records, t.unfit, time.Now()); err != nil {
 		t.abort(ctx, h.w)
 		return err
 	}
@@ -49,8 +54,7 @@ func (h *hold) flush(ctx context.Context, t *txn, bookmarks []stream.Bookmark) e
 	if err == nil {
 		if off := t.imbalance(h.w.p); off != 0 {
 			m.Imbalance.Add(float64(off))
-			err = stream.WithNext(fmt.Errorf("transaction %s: %d records are unaccounted for; it was not committed: %w", t.id, off, stream.ErrPermanent),
-				"this is a fault of millrace: please report it with this line; nothing was lost, the records are read again after a restart")
+			err = unbalanced(fmt.Errorf("transaction %s: %d records are unaccounted for", t.id, off))
 		}
 	}
 	if err != nil {
@@ -61,12 +65,9 @@ func (h *hold) flush(ctx context.Context, t *txn, bookmarks []stream.Bookmark) e
 	phase("upload")
 	h.w.d.Hooks.Reach(stream.W2, h.r.id)
 	h.w.d.Hooks.Reach(stream.W3, h.r.id)
-	ranges := make([]stream.Range, 0, len(t.order))
-	for _, id := range t.order {
-		ranges = append(ranges, *t.ranges[id])
-	}
+	t.sent = true
 	man, err := h.lane.Commit(ctx, stream.Txn{
-		Time: t.time, Ranges: ranges, Bookmarks: bookmarks, Files: files, Tables: tables, Counts: t.counts, Retired: h.pub.retired(),
+		Time: t.time, Ranges: t.read(), Bookmarks: bookmarks, Files: files, Tables: tables, Counts: t.counts, Retired: h.pub.retired(),
 	})
 	if err != nil {
 		m.Commits.WithLabelValues(stream.Kind(err)).Inc()
@@ -80,7 +81,7 @@ func (h *hold) flush(ctx context.Context, t *txn, bookmarks []stream.Bookmark) e
 	m.LastCommit.SetToCurrentTime()
 	h.count(t)
 	h.report(&man, t, time.Since(t.opened))
-	h.pub.add(man)
+	h.pub.add(man, t.oldest)
 	return nil
 }
 
@@ -97,7 +98,6 @@ func (h *hold) count(t *txn) {
 		m.StepRecords.WithLabelValues(name, "out").Add(float64(f.out))
 		m.StepRecords.WithLabelValues(name, "dead").Add(float64(f.bad))
 	}
-	m.EndToEnd.Observe(time.Since(t.opened).Seconds())
 }
 
 // report tells people and whoever listens: one line a transaction.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -12,22 +13,27 @@ import (
 
 // hold is one epoch's ownership of a lane: from Acquire to Release, or to the fault that ends it.
 type hold struct {
-	r *runner
-	w *Worker
+	r    *runner
+	w    *Worker
+	last bool // a stop is under way already: only what is committed is to be published
 
 	lane   stream.Lane
+	since  time.Time // when it was acquired
 	reader stream.Reader
 	at     map[stream.PartitionID]*stream.Bookmark // where reading is, committed or not
-	halted map[stream.PartitionID]bool
 	fill   *filler
 	txn    *txn // open; nil: nothing read since the last cut
 	next   stream.TxnID
 	flight *flight // being flushed; nil: none
 	pub    *publisher
+	flaky  backoff // of a reader that has only faults
+	lost   error   // the first partition's that halted
+	care   caution
 
 	ended   bool // bounded input is done
+	halted  bool // it ended by a fault that was waited out
 	commits int
-	wg      sync.WaitGroup // publisher, collector
+	wg      sync.WaitGroup // publisher, collector, flight
 }
 
 // flight is a transaction on its way from W1 to W6.
@@ -38,15 +44,38 @@ type flight struct {
 	err  error // valid once done is closed
 }
 
+// held is how long the lane was held.
+func (h *hold) held() time.Duration {
+	if h.since.IsZero() {
+		return 0
+	}
+	return time.Since(h.since)
+}
+
+// left is the number of transactions that are committed and not published.
+func (h *hold) left() int {
+	if h.pub == nil {
+		return 0
+	}
+	n, _ := h.pub.state()
+	return n
+}
+
 // run returns nil when the lane was flushed and released, or given up because ctx is over.
 func (h *hold) run(ctx context.Context) (err error) {
-	h.r.say("acquiring", nil)
-	if h.lane, err = h.w.d.Ledger.Acquire(ctx, h.r.id, h.w.hint()); err != nil {
-		return fmt.Errorf("acquire lane %s: %w", h.r.id, err)
+	h.r.begins()
+	unclean, err := h.unclean(ctx)
+	if err != nil {
+		return err
 	}
+	if h.lane, err = h.r.acquire(ctx, h.last); err != nil {
+		return err
+	}
+	h.since = time.Now()
 	head := h.lane.Head()
 	h.w.d.Log.Debug("acquired", "pipeline", h.w.p.Name, "lane", h.r.id, "epoch", head.Epoch, "n", head.N, "pending", head.N-head.Retired)
 	h.next = head.Next()
+	h.flaky.Retry = Retry{Initial: h.w.p.Retry.Initial, Max: h.w.p.Retry.Max, GiveUpAfter: readerPatience}
 	life, cancel := context.WithCancel(ctx)
 	defer h.wg.Wait()
 	defer cancel()
@@ -56,16 +85,36 @@ func (h *hold) run(ctx context.Context) (err error) {
 	h.r.mu.Unlock()
 	h.wg.Go(func() { h.pub.run(life) })
 	h.wg.Go(func() { h.collect(life) })
+	if err = h.recall(ctx, head, unclean); err == nil {
+		err = h.work(ctx, head)
+	}
+	if err == nil || ctx.Err() != nil || !halts(err) {
+		return err
+	}
+	// The publisher goes on meanwhile: the fault is with what comes next, not with what is committed.
+	h.halted = true
+	h.r.halt(err)
+	if stop := h.r.wish(); stop != nil {
+		h.part(stop)
+	}
+	return err
+}
 
+// work reads until the lane is released, or until a fault; then what is open is dropped.
+func (h *hold) work(ctx context.Context, head stream.Head) (err error) {
 	if err := h.open(ctx, head); err != nil {
 		return err
 	}
 	defer func() { _ = h.reader.Close() }()
+	defer h.drop(ctx)
+	defer func() {
+		if v := recover(); v != nil {
+			h.blame()
+			err = &panicked{v, debug.Stack()}
+		}
+	}()
 	h.r.say("running", nil)
-	if err = h.loop(ctx); err != nil {
-		h.drop(ctx)
-	}
-	return err
+	return h.loop(ctx)
 }
 
 // open starts reading at the head's bookmarks; a partition that the head does not know begins at its beginning.
@@ -73,7 +122,7 @@ func (h *hold) open(ctx context.Context, head stream.Head) (err error) {
 	if h.fill, err = newFiller(h); err != nil {
 		return err
 	}
-	h.at, h.halted = map[stream.PartitionID]*stream.Bookmark{}, map[stream.PartitionID]bool{}
+	h.at = map[stream.PartitionID]*stream.Bookmark{}
 	h.r.mu.Lock()
 	clear(h.r.st.Halted)
 	granted := h.r.granted
@@ -141,6 +190,7 @@ func (h *hold) landed(ctx context.Context) error {
 	}
 	f := h.flight
 	h.flight = nil
+	h.r.closed(f.t)
 	if f.err != nil {
 		return f.err
 	}
@@ -163,6 +213,10 @@ func (h *hold) read(ctx context.Context) error {
 	var pe *stream.PartitionError
 	switch {
 	case err == nil:
+		if h.flaky.tries > 0 {
+			h.flaky.reset()
+			h.r.say("running", nil)
+		}
 		return h.fill.raw(ctx, raw)
 	case errors.Is(err, stream.ErrEnd):
 		h.ended = true
@@ -174,9 +228,38 @@ func (h *hold) read(ctx context.Context) error {
 		return ctx.Err()
 	case woken:
 		return h.fill.flush(ctx) // a barrier, or somebody wants something
+	case errors.Is(err, stream.ErrUnavailable):
+		return h.flutter(ctx, err)
 	default:
 		return fmt.Errorf("read lane %s: %w", h.r.id, err)
 	}
+}
+
+// flutter waits out a fault of the reader, which goes on by itself: one broker that is away must not keep the lane from
+// committing what others deliver. Only after a while the reader is opened anew.
+func (h *hold) flutter(ctx context.Context, err error) error {
+	err = fmt.Errorf("read lane %s: %w", h.r.id, err)
+	if ferr := h.fill.flush(ctx); ferr != nil {
+		return ferr
+	}
+	wait, again := h.flaky.fail(time.Now())
+	if !again {
+		return err
+	}
+	h.w.d.Metrics.Errors.WithLabelValues("source", stream.Kind(err)).Inc()
+	h.w.d.Metrics.Retries.WithLabelValues("lane", "read").Inc()
+	if h.flaky.tries == 1 {
+		h.w.d.Log.Warn("cannot read, will go on by itself", "pipeline", h.w.p.Name, "lane", h.r.id, "err", err, "next", stream.Next(err))
+	}
+	h.r.say("waiting", err)
+	end := time.Now().Add(wait)
+	if d := h.deadline(); !d.IsZero() && d.Before(end) {
+		end = d
+	}
+	rest, cancel := h.r.wake.context(ctx, end)
+	<-rest.Done()
+	cancel()
+	return ctx.Err()
 }
 
 // deadline is when the loop has something to do even if nothing comes.
@@ -199,6 +282,9 @@ func (h *hold) wait(ctx context.Context) error {
 		return h.cut(ctx)
 	}
 	if h.ended && h.flight == nil && h.txn == nil {
+		if h.lost != nil {
+			h.w.laneFault(h.lost)
+		}
 		h.r.say("ended", nil)
 		h.w.laneEnded()
 	}
@@ -211,7 +297,9 @@ func (h *hold) wait(ctx context.Context) error {
 }
 
 func (h *hold) haltPartition(e *stream.PartitionError) {
-	h.halted[e.Partition] = true
+	if h.lost == nil {
+		h.lost = e
+	}
 	h.r.mu.Lock()
 	h.r.st.Halted[e.Partition] = e.Err.Error()
 	h.r.st.Next = stream.Next(e)
@@ -267,28 +355,42 @@ func (h *hold) finish(ctx context.Context, stop *stopping) error {
 			return err
 		}
 	}
-	if stop.publish {
-		h.pub.drain(stop.ctx)
-	}
-	if err := h.lane.Release(stop.ctx); err != nil && !errors.Is(err, stream.ErrFenced) {
-		h.w.d.Log.Debug("lane was not released; the next owner takes it anyway", "lane", h.r.id, "err", err)
-	}
-	h.w.d.Hooks.Reach(stream.Release, h.r.id)
+	h.part(stop)
 	h.r.say("released", nil)
 	return nil
 }
 
-// drop forgets what is open after a fault. What was sent to the ledger is left to garbage collection.
+// part publishes what is committed, if that is wanted, and releases the lane.
+func (h *hold) part(stop *stopping) {
+	if stop.publish {
+		if err := h.pub.drain(stop.ctx); err != nil {
+			h.w.unpublished(h.left(), err)
+		}
+	}
+	if err := h.lane.Release(stop.ctx); err != nil && !errors.Is(err, stream.ErrFenced) {
+		h.w.d.Log.Debug("lane was not released; the next owner takes it anyway", "pipeline", h.w.p.Name, "lane", h.r.id, "err", err)
+	}
+}
+
+// drop forgets what is open, if anything is. What was sent to the ledger is left to garbage collection.
 func (h *hold) drop(ctx context.Context) {
 	h.fill.drop()
 	if h.flight != nil {
-		<-h.flight.done // it ends soon: its own calls are bounded
+		<-h.flight.done // a swap that is under way must be decided first, or ctx over
+		h.r.closed(h.flight.t)
 		h.flight = nil
 	}
 	if h.txn != nil {
+		h.r.closed(h.txn)
 		h.txn.abort(ctx, h.w)
 		h.txn = nil
 	}
+}
+
+// busy counts the time that a step took for a batch.
+func (h *hold) busy(step string, d time.Duration) {
+	h.w.d.Metrics.StepDuration.WithLabelValues(step).Observe(d.Seconds())
+	h.w.d.Metrics.StepBusy.WithLabelValues(step).Add(d.Seconds())
 }
 
 // collect removes what earlier owners left behind, now and then.
@@ -297,7 +399,7 @@ func (h *hold) collect(ctx context.Context) {
 		return
 	}
 	for ctx.Err() == nil {
-		if err := h.w.d.Collect(ctx, h.lane); err != nil && ctx.Err() == nil {
+		if err := guard(func() error { return h.w.d.Collect(ctx, h.lane) }); err != nil && ctx.Err() == nil {
 			h.w.d.Log.Debug("garbage was not collected, will retry", "pipeline", h.w.p.Name, "lane", h.r.id, "err", err)
 		}
 		sleep(ctx, collectEvery)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,9 +26,12 @@ type runner struct {
 	granted   []stream.Start // partitions of the lane, each at its beginning
 	fresh     bool           // granted has grown since the reader was told
 	stopping  *stopping
+	quit      context.CancelFunc // ends the acquiring that is under way; nil: the lane is held, or nothing is
 	st        LaneStatus
 	tot       Totals
 	published *publisher
+	txns      []*txn // open, or being flushed
+	suspects  map[stream.PartitionID]suspicion
 }
 
 // stopping is the wish to flush and release.
@@ -44,29 +48,59 @@ func newRunner(w *Worker, g stream.Grant) *runner {
 	}
 }
 
-func (r *runner) start() {
-	go func() {
+// start begins the work when those have ended that had the lane before.
+func (r *runner) start(before []*runner) {
+	r.w.running.Go(func() {
+		defer r.w.left(r)
 		defer close(r.done)
 		defer r.cancel()
+		for _, b := range before {
+			<-b.done
+		}
 		r.run()
-	}()
+	})
 }
 
 // abandon drops everything at once: the lane is lost.
 func (r *runner) abandon() { r.cancel(); r.wake.poke() }
 
-// stop asks for flush and release, and waits. When ctx is over first, the lane is let go: fencing keeps it safe.
+// stop asks for flush and release, and waits. When ctx is over first, the lane is let go and nobody waits any more: fencing
+// keeps it safe.
 func (r *runner) stop(ctx context.Context, publish bool) {
 	r.mu.Lock()
 	r.stopping = &stopping{ctx, publish}
+	if r.quit != nil {
+		r.quit()
+	}
 	r.mu.Unlock()
 	r.wake.poke()
 	select {
 	case <-r.done:
 	case <-ctx.Done():
 		r.abandon()
-		<-r.done
 	}
+}
+
+// acquire takes the lane. A stop that is asked for meanwhile ends it: there is nothing to flush yet.
+func (r *runner) acquire(ctx context.Context, last bool) (stream.Lane, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.mu.Lock()
+	r.quit = cancel
+	if r.stopping != nil && !last {
+		cancel()
+	}
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		r.quit = nil
+		r.mu.Unlock()
+	}()
+	l, err := r.w.d.Ledger.Acquire(ctx, r.id, r.w.hint())
+	if err != nil {
+		return nil, fmt.Errorf("acquire lane %s: %w", r.id, err)
+	}
+	return l, nil
 }
 
 // add tells of partitions that the lane has now.
@@ -95,65 +129,86 @@ func (r *runner) wish() *stopping {
 // run holds the lane again and again, until it is stopped.
 func (r *runner) run() {
 	retry := backoff{Retry: r.w.p.Retry}
-	fenced := fencedWait
+	fenced := backoff{Retry: Retry{Initial: fencedWait, Max: 8 * fencedWait}}
+	last := false
 	for {
-		h := &hold{r: r, w: r.w}
-		err := h.run(r.ctx)
-		if h.commits > 0 {
+		h := &hold{r: r, w: r.w, last: last}
+		err := guard(func() error { return h.run(r.ctx) })
+		if h.commits > 0 || h.held() > goodHold {
 			retry.reset()
-			fenced = fencedWait
+			fenced.reset()
 		}
-		switch {
-		case r.ctx.Err() != nil:
+		if r.ctx.Err() != nil || err == nil {
 			return
-		case err == nil:
-			return // released, or input is done
-		case errors.Is(err, stream.ErrFenced):
-			r.w.d.Log.Warn("another worker took the lane; will take it again if it stays assigned here", "pipeline", r.w.p.Name, "lane", r.id, "next", fenced)
-			r.say("waiting", err)
-			r.pause(fenced)
-			fenced = min(2*fenced, 8*fencedWait)
-		case halts(err):
-			r.halt(err)
-			return
-		default:
-			wait, again := retry.fail(time.Now())
-			if !again {
-				r.halt(fmt.Errorf("gave up after %d tries: %w", retry.tries, err))
-				return
+		}
+		if stop := r.wish(); stop != nil {
+			if last = !last && stop.publish && h.left() > 0; last {
+				continue // once more, for what is committed and not published
 			}
-			r.w.d.Metrics.Retries.WithLabelValues("lane", "hold").Inc()
-			r.w.d.Log.Warn("cannot go on, will retry", "pipeline", r.w.p.Name, "lane", r.id, "err", err, "try", retry.tries, "in", wait.Round(time.Millisecond))
-			r.say("waiting", err)
-			r.pause(wait)
+			r.w.unpublished(h.left(), err)
+			return
 		}
-		if r.wish() != nil {
-			return // nothing is held, so there is nothing to flush
-		}
+		r.failed(err, h, &retry, &fenced)
 	}
 }
 
-// pause waits between two holds, until a stop is asked for.
+// failed reports why a hold ended, and waits until another try is due.
+func (r *runner) failed(err error, h *hold, retry, fenced *backoff) {
+	log, m := r.w.d.Log, r.w.d.Metrics
+	var p *panicked
+	if errors.As(err, &p) {
+		log.Error("a panic was caught; this is a fault of millrace, please report it", "pipeline", r.w.p.Name, "lane", r.id, "err", err, "stack", string(p.stack))
+	}
+	switch {
+	case h.halted: // and has waited
+	case halts(err):
+		r.halt(err)
+	case errors.Is(err, stream.ErrFenced):
+		wait, _ := fenced.fail(time.Now())
+		m.Errors.WithLabelValues("lane", stream.Kind(err)).Inc()
+		log.Warn("another worker took the lane; will take it again if it stays assigned here", "pipeline", r.w.p.Name, "lane", r.id, "in", wait.Round(time.Millisecond))
+		r.say("waiting", err)
+		r.pause(wait)
+	default:
+		wait, again := retry.fail(time.Now())
+		if !again {
+			r.halt(fmt.Errorf("gave up after %d tries: %w: %w", retry.tries, errStays, err))
+			return
+		}
+		m.Errors.WithLabelValues("lane", stream.Kind(err)).Inc()
+		m.Retries.WithLabelValues("lane", "hold").Inc()
+		log.Warn("cannot go on, will retry", "pipeline", r.w.p.Name, "lane", r.id, "err", err, "try", retry.tries, "in", wait.Round(time.Millisecond), "next", stream.Next(err))
+		r.say("waiting", err)
+		r.pause(wait)
+	}
+}
+
+// pause waits, until a stop is asked for. d < 0: until then.
 func (r *runner) pause(d time.Duration) {
-	end := time.Now().Add(d)
-	for r.wish() == nil && r.ctx.Err() == nil && time.Now().Before(end) {
+	var end time.Time
+	if d >= 0 {
+		end = time.Now().Add(d)
+	}
+	for r.wish() == nil && r.ctx.Err() == nil && (d < 0 || time.Now().Before(end)) {
 		ctx, cancel := r.wake.context(r.ctx, end)
 		<-ctx.Done()
 		cancel()
 	}
 }
 
-// halt leaves the lane as it is until it is stopped: only a person can mend it.
+// halt waits for a person. A fault that may be mended outside (a permission, a table) is tried again at a slow pace, so that
+// nobody needs to restart anything; what is in the configuration or the data stays until a restart.
 func (r *runner) halt(err error) {
-	r.w.d.Metrics.Errors.WithLabelValues("lane", stream.Kind(err)).Inc()
-	r.w.d.Log.Error("halted", "pipeline", r.w.p.Name, "lane", r.id, "err", err, "next", stream.Next(err))
-	r.say("halted", err)
-	r.w.laneHalted(err) // a bounded run does not wait for a lane that cannot go on
-	for r.wish() == nil && r.ctx.Err() == nil {
-		ctx, cancel := r.wake.context(r.ctx, time.Time{})
-		<-ctx.Done()
-		cancel()
+	wait := max(r.w.p.Retry.Max, haltedWait)
+	if stays(err) || r.w.p.Bounded {
+		wait = -1
 	}
+	r.w.d.Metrics.Errors.WithLabelValues("lane", stream.Kind(err)).Inc()
+	r.w.d.Log.Error("halted", "pipeline", r.w.p.Name, "lane", r.id, "err", err, "next", stream.Next(err), "again", wait >= 0)
+	r.say("halted", err)
+	r.w.laneFault(err)
+	r.w.laneEnded() // a bounded run does not wait for a lane that cannot go on
+	r.pause(wait)
 }
 
 func (r *runner) say(state string, err error) {
@@ -166,6 +221,28 @@ func (r *runner) say(state string, err error) {
 	if err != nil {
 		r.st.Reason, r.st.Next = err.Error(), stream.Next(err)
 	}
+}
+
+// begins tells that the lane is being acquired, unless there is a reason to tell why it is not running: that stays until it is.
+func (r *runner) begins() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.st.Reason == "" && r.st.State != "acquiring" {
+		r.st.State, r.st.Since = "acquiring", time.Now()
+	}
+}
+
+// opened and closed keep the transactions whose files may still be closed.
+func (r *runner) opened(t *txn) {
+	r.mu.Lock()
+	r.txns = append(r.txns, t)
+	r.mu.Unlock()
+}
+
+func (r *runner) closed(t *txn) {
+	r.mu.Lock()
+	r.txns = slices.DeleteFunc(r.txns, func(o *txn) bool { return o == t })
+	r.mu.Unlock()
 }
 
 func (r *runner) status() LaneStatus {
@@ -202,7 +279,8 @@ func (r *runner) atEnd() bool {
 	return r.st.State == "ended" || r.st.State == "halted"
 }
 
-// waker ends waits: whoever waits asks it for a context, and poke cancels it, or the next one if nobody waits.
+// waker ends waits of one goroutine: it asks for a context, and poke cancels that, or the next one if nobody waits. Who was
+// woken looks at everything anew, so that pokes need not be counted.
 type waker struct {
 	mu     sync.Mutex
 	poked  bool
@@ -212,10 +290,11 @@ type waker struct {
 func (k *waker) poke() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.poked = true
-	if k.cancel != nil {
-		k.cancel()
+	if k.cancel == nil {
+		k.poked = true
+		return
 	}
+	k.cancel()
 }
 
 // context is over at a poke, at the deadline if there is one, or with parent.

@@ -11,6 +11,8 @@ type Metrics struct {
 	Skipped        prometheus.Counter
 	Dead           *prometheus.CounterVec   // reason
 	StepRecords    *prometheus.CounterVec   // step, direction
+	StepDuration   *prometheus.HistogramVec // step
+	StepBusy       *prometheus.CounterVec   // step
 	Commits        *prometheus.CounterVec   // result
 	CommitDuration *prometheus.HistogramVec // phase
 	LastCommit     prometheus.Gauge
@@ -52,12 +54,18 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "millrace_commit_duration_seconds", Help: "Time that transactions spend in each phase: upload, commit, publish, catalog.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 18), NativeHistogramBucketFactor: 1.1,
 		}, []string{"phase"}),
+		StepDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "millrace_step_duration_seconds", Help: "Time that a step, the decoder or a sink takes for one batch of up to 8,192 rows.",
+			Buckets: prometheus.ExponentialBuckets(0.00001, 4, 10), NativeHistogramBucketFactor: 1.1,
+		}, []string{"step"}),
+		StepBusy: vec("millrace_step_busy_seconds_total", "Time spent in each step, in the decoder and in each sink, waiting for memory included.", "step"),
 		EndToEnd: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "millrace_end_to_end_latency_seconds", Help: "From the reading of a transaction's first record to its commit.",
-			Buckets: prometheus.ExponentialBuckets(0.01, 2, 16), NativeHistogramBucketFactor: 1.1,
+			Name:    "millrace_end_to_end_latency_seconds",
+			Help:    "From the timestamp of a transaction's oldest record to its rows being visible and registered. One observation a transaction.",
+			Buckets: prometheus.ExponentialBuckets(0.05, 2, 18), NativeHistogramBucketFactor: 1.1,
 		}),
 	}
-	r.MustRegister(m.CommitDuration, m.EndToEnd)
+	r.MustRegister(m.CommitDuration, m.EndToEnd, m.StepDuration)
 	return m
 }
 

@@ -28,14 +28,22 @@ func (b *backoff) fail(now time.Time) (time.Duration, bool) {
 	if b.GiveUpAfter > 0 && now.Sub(b.since) >= b.GiveUpAfter {
 		return 0, false
 	}
-	d := b.next
+	d := max(b.next, leastWait) // a loop without any wait would burn a core for as long as a server is away
 	b.next = min(2*b.next, b.Max)
 	return d + time.Duration(rand.Int64N(int64(d)/3+1)), true //nolint:gosec // jitter needs no secrecy
 }
 
+// errStays marks faults of the configuration or of the data: they halt, and only a restart tries again.
+var errStays = errors.New("stays until the pipeline is started again")
+
+// stays tells whether trying again is of no use, even later.
+func stays(err error) bool {
+	return errors.Is(err, errStays) || errors.Is(err, stream.ErrForeign) || errors.Is(err, stream.ErrLost)
+}
+
 // halts tells whether another try gives the same, so that a person must act.
 func halts(err error) bool {
-	for _, e := range []error{stream.ErrPermanent, stream.ErrForeign, stream.ErrLost, stream.ErrDenied} {
+	for _, e := range []error{errStays, stream.ErrPermanent, stream.ErrForeign, stream.ErrLost, stream.ErrDenied} {
 		if errors.Is(err, e) {
 			return !errors.Is(err, stream.ErrFenced)
 		}

@@ -17,6 +17,8 @@ type memorySource struct {
 	bad                 map[int]string // values that replace good ones
 	turns               chan stream.Change
 
+	trouble func() error // what Next answers instead of records; nil, or returns nil: nothing
+
 	mu     sync.Mutex
 	acked  map[stream.PartitionID]stream.Position
 	opened int
@@ -121,6 +123,11 @@ func (r *memoryReader) Seek(_ context.Context, to []stream.Bookmark) error {
 func (r *memoryReader) Next(ctx context.Context) (*stream.RawBatch, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if r.s.trouble != nil {
+		if err := r.s.trouble(); err != nil {
+			return nil, err
+		}
 	}
 	for range r.order {
 		id := r.order[r.turn%len(r.order)]

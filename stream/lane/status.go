@@ -85,6 +85,9 @@ func (w *Worker) Status() Status {
 		s.Lanes = append(s.Lanes, r.status())
 		s.Totals.add(r.totals())
 	}
+	for r := range w.leaving {
+		s.Totals.add(r.totals())
+	}
 	slices.SortFunc(s.Lanes, func(a, b LaneStatus) int {
 		if a.Lane < b.Lane {
 			return -1

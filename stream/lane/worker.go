@@ -25,12 +25,16 @@ type Pipeline struct {
 	CommitSize  stream.Bytes
 	MaxPending  int
 	Retry       Retry
+	// Expected are the lanes that have partitions. A bounded run ends when each is done here or is another worker's. Empty: when
+	// those are done that are held.
+	Expected []stream.LaneID
 }
 
 // Step is one transform: its name in counts and dead letters, and how a lane gets its own.
 type Step struct {
-	Name string
-	New  func() (stream.Step, error)
+	Name  string
+	New   func() (stream.Step, error)
+	Keeps bool // it takes no row out: what comes in goes out, or is rejected
 }
 
 // Sink hangs on the chain: After is the number of steps that its rows have passed. Before, if set, is a step of the sink's
@@ -86,4 +90,16 @@ const (
 	ackTimeout = 2 * time.Second
 	// fencedWait is how long a fenced worker that is still assigned waits before it acquires again; it doubles.
 	fencedWait = 10 * time.Second
+	// haltedWait is the least time after which a halted lane is tried again.
+	haltedWait = 30 * time.Second
+	// goodHold is how long a lane must have been held for its next fault to count as a new one.
+	goodHold = 2 * time.Minute
+	// leastWait is the least time between two tries of anything.
+	leastWait = time.Millisecond
+	// abortTimeout bounds the dropping of open files, which garbage collection would find too.
+	abortTimeout = 5 * time.Second
+	// publishAtOnce is how many files of a transaction are completed at a time: each costs two round trips.
+	publishAtOnce = 16
+	// readerPatience is how long a reader may have nothing but faults before it is opened anew.
+	readerPatience = 5 * time.Minute
 )

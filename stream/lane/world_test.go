@@ -45,10 +45,19 @@ type world struct {
 	steps                     []lane.Step
 	maxPending                int
 	hooks                     *stream.Hooks
+	commitEvery               time.Duration
+	log                       *slog.Logger
+	metrics                   *lane.Metrics
+	wrap                      func(stream.Sink) stream.Sink            // of the table's sink
+	wrapTables                func(stream.Tables) stream.Tables        // of what the lanes publish to
+	wrapLedger                func(stream.Ledger) stream.Ledger        // of what the lanes acquire from
+	sinksOf                   func(out, other stream.Sink) []lane.Sink // nil: the table, and the second if wanted
+	second                    int                                      // after how many steps a second sink hangs, which takes any value; 0: none
+	decoder                   func(stream.Decoder) stream.Decoder
 }
 
 func newWorld(t *testing.T, partitions, records int) *world {
-	return &world{t: t, dir: folder(t), src: newMemorySource(partitions, records), lanes: 2, onError: lane.DeadLetter, maxPending: 8}
+	return &world{t: t, dir: folder(t), src: newMemorySource(partitions, records), lanes: 2, onError: lane.DeadLetter, maxPending: 8, commitEvery: 5 * time.Millisecond}
 }
 
 // folder is a test's own, in memory where that is possible: these tests sync thousands of small files, and what a power cut
@@ -143,9 +152,11 @@ func (w *world) join(ctx context.Context, l *life, session string) error {
 		Catalog: stream.CatalogRef{Kind: "local", Database: "d", Table: "t", Path: filepath.Join(w.dir, "catalog"), OnSchemaChange: "add_columns"},
 	}
 	deadRef := stream.TableRef{Name: "dead", Location: deadStore.Location()}
-	tables := &worldTables{w, l, map[string]store.Client{ref.Location: l.table, deadRef.Location: deadStore}}
+	otherStore := open(t, filepath.Join(w.dir, "other"))
+	otherRef := stream.TableRef{Name: "other", Location: otherStore.Location()}
+	tables := &worldTables{w, l, map[string]store.Client{ref.Location: l.table, deadRef.Location: deadStore, otherRef.Location: otherStore}}
 	ledger := checkpoint.New(checkpoint.Options{
-		Store: l.ledger, Session: session, Tables: tables, PutOff: time.Millisecond,
+		Store: l.ledger, Session: session, Tables: tables, PutOff: time.Millisecond, Hooks: w.hooks,
 		Stores: func(ctx context.Context, r stream.TableRef) (store.Client, error) { return tables.at(ctx, r) },
 		Retry:  checkpoint.Retry{First: time.Millisecond, Max: 2 * time.Millisecond},
 	})
@@ -186,24 +197,58 @@ func (w *world) join(ctx context.Context, l *life, session string) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.DiscardHandler)
+	log := w.log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	if os.Getenv("LANE_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
+	if w.wrap != nil {
+		out = w.wrap(out)
+	}
+	sinks := []lane.Sink{{Sink: out, After: len(w.steps)}}
+	if w.second > 0 || w.sinksOf != nil {
+		other, err := sinkOf(otherRef, schema())
+		if err != nil {
+			return err
+		}
+		if w.sinksOf != nil {
+			sinks = w.sinksOf(out, other)
+		} else {
+			sinks = append(sinks, lane.Sink{Sink: other, After: w.second - 1})
+		}
+	}
+	metrics := w.metrics
+	if metrics == nil {
+		metrics = lane.NewMetrics(nil)
+	}
+	var lanesTables stream.Tables = tables
+	if w.wrapTables != nil {
+		lanesTables = w.wrapTables(tables)
+	}
+	var lanesLedger stream.Ledger = ledger
+	if w.wrapLedger != nil {
+		lanesLedger = w.wrapLedger(ledger)
+	}
 	l.worker = lane.NewWorker(lane.Pipeline{
 		Name: "p", Source: w.src, Bounded: w.src.bounded, OnError: w.onError, MaxRatio: w.maxRatio, RawLimit: 1 << 20,
-		Sinks: []lane.Sink{{Sink: out, After: len(w.steps)}}, Dead: dead, Steps: w.steps,
-		CommitEvery: 5 * time.Millisecond, CommitSize: 1 << 30, MaxPending: w.maxPending,
+		Sinks: sinks, Dead: dead, Steps: w.steps,
+		CommitEvery: w.commitEvery, CommitSize: 1 << 30, MaxPending: w.maxPending,
 		Retry: lane.Retry{Initial: time.Millisecond, Max: 4 * time.Millisecond},
 		NewDecoder: func() (stream.Decoder, error) {
 			row, err := json.New(json.DefaultConfig(), schema())
 			if err != nil {
 				return nil, err
 			}
-			return decode.New(row, decode.DefaultOptions())
+			d, err := decode.New(row, decode.DefaultOptions())
+			if err == nil && w.decoder != nil {
+				d = w.decoder(d)
+			}
+			return d, err
 		},
 	}, lane.Deps{
-		Ledger: ledger, Joined: joined, Tables: tables, Session: session, Log: log, Metrics: lane.NewMetrics(nil), Hooks: w.hooks,
+		Ledger: lanesLedger, Joined: joined, Tables: lanesTables, Session: session, Log: log, Metrics: metrics, Hooks: w.hooks,
 		Collect: func(ctx context.Context, ln stream.Lane) error { _, err := ledger.Collect(ctx, ln); return err },
 		Committed: func(m stream.Manifest) {
 			l.mu.Lock()
@@ -215,10 +260,12 @@ func (w *world) join(ctx context.Context, l *life, session string) error {
 }
 
 // ids reads every row that a reader of the table sees.
-func (w *world) ids() []int64 {
+func (w *world) ids() []int64 { return w.idsOf("table") }
+
+func (w *world) idsOf(table string) []int64 {
 	w.t.Helper()
 	var all []int64
-	err := filepath.WalkDir(filepath.Join(w.dir, "table"), func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(w.dir, table), func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".parquet") {
 			return err
 		}
