@@ -211,3 +211,40 @@ func TestTopicsThatAreNotThere(t *testing.T) {
 		})
 	}
 }
+
+// TestTroubleWithTheGroupIsTold as long as a worker takes no part in it, and no longer.
+func TestTroubleWithTheGroupIsTold(t *testing.T) {
+	t.Parallel()
+	_, addrs := fake(t, kfake.GroupMinSessionTimeout(100*time.Millisecond))
+	g := newRig(t, addrs)
+	g.create("t", 4)
+	cut := &cutter{}
+	a := g.join(t, "t", "a", "i1", func(_ *kafka.Config, d *kafka.Deps) {
+		d.SessionTimeout, d.RebalanceTimeout = time.Second, time.Second
+		d.Options = []kgo.Opt{kgo.Dialer(cut.dial)}
+	})
+	settle(t, 20*time.Second, []*worker{a}, 4)
+	if err := a.s.Trouble(); err != nil {
+		t.Errorf("got %v while all is well, want nothing", err)
+	}
+	for _, there := range []bool{false, true} {
+		if there {
+			cut.mend()
+		} else {
+			cut.cut()
+		}
+		for end := time.Now().Add(30 * time.Second); (a.s.Trouble() == nil) != there; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("brokers there: %t; after 30 s the trouble is %v", there, a.s.Trouble())
+			}
+		}
+		if err := a.s.Trouble(); !there && !errors.Is(err, stream.ErrUnavailable) {
+			t.Errorf("got %v, want unavailable", err)
+		}
+	}
+	settle(t, 20*time.Second, []*worker{a}, 4)
+	a.stop()
+	if err := a.ends(t); err != nil {
+		t.Error(err)
+	}
+}

@@ -86,8 +86,10 @@ func (s *Source) prepare(ctx context.Context, ours memberData) ([]string, error)
 			err = s.checkGroup(ctx, ours)
 		}
 		if err == nil || !errors.Is(err, stream.ErrUnavailable) {
+			s.setTrouble(nil)
 			return topics, err
 		}
+		s.setTrouble(err)
 		s.d.Log.Warn("cannot join the group yet", "group", s.c.Group, "err", err, "next", stream.Next(err))
 		t := time.NewTimer(joinRetry)
 		select {
@@ -160,6 +162,7 @@ func (g *group) OnGroupManageError(err error) {
 	case errors.Is(err, kerr.InvalidSessionTimeout), errors.Is(err, kerr.GroupMaxSizeReached), errors.Is(err, kerr.InvalidGroupID), errors.Is(class, stream.ErrDenied):
 		g.fail(class)
 	default:
+		g.s.setTrouble(class)
 		g.s.d.Log.Warn("the consumer group is in trouble; it is joined again", "group", g.s.c.Group, "err", err)
 	}
 }

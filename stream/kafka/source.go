@@ -62,6 +62,7 @@ type Source struct {
 	ends    map[topicPartition]int64 // of bounded input
 	readers map[*reader]struct{}
 	closed  bool
+	trouble error // see Trouble
 }
 
 var _ stream.Source = (*Source)(nil)
@@ -105,6 +106,20 @@ func New(c Config, d Deps) (*Source, error) {
 	}
 	s.m = m
 	return s, nil
+}
+
+// Trouble is why this worker takes no part in its consumer group just now, so that it can be given no lanes; nil: it does take part,
+// or is about to join for the first time. It heals by itself.
+func (s *Source) Trouble() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trouble
+}
+
+func (s *Source) setTrouble(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trouble = err
 }
 
 // ask is the admin client for one call, with the call's context bounded.

@@ -50,6 +50,7 @@ func flatten(m map[string][]int32) []topicPartition {
 
 // assigned: franz-go calls it with an empty map after each rebalance that brings nothing.
 func (g *group) assigned(ctx context.Context, cl *kgo.Client, m map[string][]int32) {
+	g.s.setTrouble(nil)
 	if len(m) == 0 {
 		return
 	}
