@@ -60,7 +60,7 @@ func StepPipeline(r Record, e Event) (Record, Effect) {
 		if r.Phase != Swapping {
 			return r, nil
 		}
-		if e.OK || r.Off&OffReread != 0 {
+		if e.OK && e.ETag != "" || r.Off&OffReread != 0 {
 			r.ETag = e.ETag
 			return r.done(nil)
 		}
@@ -80,6 +80,8 @@ func (r Record) swap(e Swap) (Record, Effect) {
 		return r.done(NoPipeline())
 	case e.Fault != nil:
 		return r.done(e.Fault)
+	case e.ETag == "":
+		return r.done(noETag(PipelineKey))
 	}
 	if r.Phase == Deciding && e.State.Nonce == r.Nonce { // landed, only the answer was lost
 		r.State, r.ETag = e.State, e.ETag

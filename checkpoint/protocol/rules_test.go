@@ -179,3 +179,35 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestNoETag: a store that gives no ETag never gets a write on condition of nothing.
+func TestNoETag(t *testing.T) {
+	s := protocol.State{Lane: "0", Incarnation: "i", Owner: "me", Plan: 1}
+	s, _ = protocol.Step(s, protocol.Acquire{})
+	if _, eff := protocol.Step(s, protocol.Read{Found: true, Head: head(), Nonce: "n"}); !halted(eff) {
+		t.Errorf("a head that was read without an ETag: %+v", eff)
+	}
+	s, _ = protocol.Step(s, protocol.Read{Found: true, Head: head(), ETag: "e", Nonce: "n"})
+	_, eff := protocol.Step(s, protocol.Put{OK: true})
+	if _, ok := eff.(protocol.ReadHead); !ok {
+		t.Errorf("a head whose writing was answered without an ETag: %+v", eff)
+	}
+
+	r := protocol.Record{Change: func(p *stream.PipelineState) error { p.Lanes++; return nil }}
+	r, _ = protocol.StepPipeline(r, protocol.Begin{})
+	read := protocol.Swap{PipelineRead: protocol.PipelineRead{Found: true}, Nonce: "n"}
+	if _, eff := protocol.StepPipeline(r, read); !halted(eff) {
+		t.Errorf("pipeline.json that was read without an ETag: %+v", eff)
+	}
+	read.ETag = "e"
+	r, _ = protocol.StepPipeline(r, read)
+	_, eff = protocol.StepPipeline(r, protocol.Put{OK: true})
+	if _, ok := eff.(protocol.ReadPipeline); !ok {
+		t.Errorf("pipeline.json whose writing was answered without an ETag: %+v", eff)
+	}
+}
+
+func halted(e protocol.Effect) bool {
+	d, ok := e.(protocol.Done)
+	return ok && errors.Is(d.Err, stream.ErrPermanent)
+}

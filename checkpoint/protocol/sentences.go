@@ -16,6 +16,13 @@ func missing(lane stream.LaneID) error {
 // Missing is the error of a head that is not there although the pipeline is ready.
 func Missing(lane stream.LaneID) error { return missing(lane) }
 
+// noETag: a write on condition of nothing would overwrite whatever is there.
+func noETag(key string) error {
+	return stream.WithNext(
+		fmt.Errorf("ledger: the store gave %s without an ETag: %w", key, stream.ErrPermanent),
+		"keep the ledger in a store that gives ETags, and let no proxy take them out of its answers")
+}
+
 func foreignHead(s *State, h *stream.Head) error {
 	return stream.WithNext(
 		fmt.Errorf("ledger: %s is the head of lane %s of incarnation %s, and this is lane %s of incarnation %s: %w: %w",

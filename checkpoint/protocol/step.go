@@ -33,7 +33,8 @@ func Step(s State, e Event) (State, Effect) {
 		}
 	case Put:
 		if s.Phase == Swapping {
-			if e.OK || s.Off&OffReread != 0 {
+			// Without an ETag the next PUT would have no condition: what is there has to be read.
+			if e.OK && e.ETag != "" || s.Off&OffReread != 0 {
 				return s.landed(e.ETag)
 			}
 			s.Phase = Deciding
@@ -236,6 +237,8 @@ func (s *State) fault(r Read) error {
 		return missing(s.Lane)
 	case r.Fault != nil:
 		return r.Fault
+	case r.ETag == "":
+		return noETag(HeadKey(s.Lane))
 	case r.Head.Incarnation != s.Incarnation || r.Head.Lane != s.Lane:
 		return foreignHead(s, &r.Head)
 	}
