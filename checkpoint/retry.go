@@ -165,18 +165,23 @@ func (l *Ledger) writeOnce(ctx context.Context, operation, key string, body []by
 	return same, err
 }
 
-// list collects the keys with prefix, after the key after.
+// list collects the keys with prefix, after the key after. A week of commits every second takes hundreds of pages, more
+// than one call's time: a listing that broke off goes on behind the last key that it gave, as long as it gives any.
 func (l *Ledger) list(ctx context.Context, operation, prefix, after string) ([]store.Object, error) {
 	var all []store.Object
-	err := l.again(ctx, operation, prefix, false, func(ctx context.Context) error {
-		all = all[:0]
-		for o, err := range l.o.Store.List(ctx, prefix, after) {
-			if err != nil {
-				return err
+	for {
+		before := len(all)
+		err := l.again(ctx, operation, prefix, false, func(ctx context.Context) error {
+			for o, err := range l.o.Store.List(ctx, prefix, after) {
+				if err != nil {
+					return err
+				}
+				all, after = append(all, o), o.Key
 			}
-			all = append(all, o)
+			return nil
+		})
+		if err == nil || ctx.Err() != nil || len(all) == before {
+			return all, err
 		}
-		return nil
-	})
-	return all, err
+	}
 }
