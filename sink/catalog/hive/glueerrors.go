@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 
@@ -39,6 +40,11 @@ func glueError(err error) error {
 	}
 	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && strings.Contains(err.Error(), "get credentials") {
 		return denied(fmt.Errorf("%w: %w", stream.ErrDenied, err))
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err := fmt.Errorf("%w: %w", stream.ErrUnavailable, err)
+		return stream.WithNext(err, "check catalog.glue.endpoint and region, and that Glue can be reached from here")
 	}
 	return fmt.Errorf("%w: %w", stream.ErrUnavailable, err)
 }
