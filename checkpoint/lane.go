@@ -26,6 +26,9 @@ func (l *Ledger) Acquire(ctx context.Context, id stream.LaneID, h stream.Hint) (
 	if err != nil {
 		return nil, err
 	}
+	if !protocol.ValidLane(id) {
+		return nil, fmt.Errorf("ledger: %q cannot be the name of a lane: %w", id, stream.ErrPermanent)
+	}
 	l.mu.Lock()
 	t := l.turns[id]
 	if t == nil {

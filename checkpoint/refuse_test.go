@@ -194,6 +194,8 @@ func TestRefused(t *testing.T) {
 			stream.ErrPermanent, []string{head0, "not a whole record"}},
 		{"head whose numbers disagree", func(s scene) { s.replace(head0, `"n": 2`, `"n": 3`) }, acquire,
 			stream.ErrPermanent, []string{head0, "do not agree"}},
+		{"head whose epochs go back", func(s scene) { s.replace(head0, `   0,`, `   7,`) }, acquire,
+			stream.ErrPermanent, []string{head0, "do not agree"}},
 		{"head of a newer format", func(s scene) { s.replace(head0, `"format": 1`, `"format": 9`) }, acquire,
 			stream.ErrPermanent, []string{head0, "format 9", "newer millrace"}},
 		{"head of another ledger", func(s scene) { s.replace(head0, `"incarnation": "`, `"incarnation": "f`) }, acquire,
@@ -228,6 +230,16 @@ func TestRefused(t *testing.T) {
 				t.Errorf("keys changed from %v to %v", before, after)
 			}
 		})
+	}
+}
+
+// TestLaneName: a lane whose files could be taken for another's is never held.
+func TestLaneName(t *testing.T) {
+	s := newScene(t)
+	before := s.read(head0)
+	s.write("lanes/0-1.json", bytes.ReplaceAll(before, []byte(`"lane": "0"`), []byte(`"lane": "0-1"`)))
+	if _, err := s.l.Acquire(t.Context(), "0-1", stream.Hint{}); !errors.Is(err, stream.ErrPermanent) {
+		t.Fatalf("got %v", err)
 	}
 }
 

@@ -35,10 +35,20 @@ func DecodeHead(key string, b []byte) (h stream.Head, err error) {
 	if err := decode(key, b, &h); err != nil {
 		return stream.Head{}, err
 	}
-	if h.Lane == "" || h.Incarnation == "" || len(h.Epochs) == 0 || h.Retired > h.N || h.Epochs[len(h.Epochs)-1][1] != h.N {
+	if h.Lane == "" || h.Incarnation == "" || h.Retired > h.N || !sound(&h) {
 		return stream.Head{}, corrupt(key, errors.New("its numbers do not agree with each other"))
 	}
 	return h, nil
+}
+
+// sound tells whether the list of epochs is one that this package makes: garbage is decided by it.
+func sound(h *stream.Head) bool {
+	for i, e := range h.Epochs {
+		if e[0] > h.Epoch || i > 0 && (e[0] <= h.Epochs[i-1][0] || e[1] <= h.Epochs[i-1][1]) {
+			return false
+		}
+	}
+	return len(h.Epochs) > 0 && h.Epochs[len(h.Epochs)-1][1] == h.N
 }
 
 // DecodePipeline reads pipeline.json.

@@ -26,6 +26,20 @@ type Name struct{ N, Epoch uint64 }
 // String is the name as it stands in keys.
 func (n Name) String() string { return fmt.Sprintf("%0*d.%0*d", digits, n.N, digits, n.Epoch) }
 
+// ValidLane tells whether lane can be told from every other one in keys and in names of files: "2", "w.clean", "r.7.0".
+// A dash would do harm: lane a-1's files would read as lane a's, and be its garbage.
+func ValidLane(lane stream.LaneID) bool {
+	if lane == "" || lane[0] == '.' {
+		return false
+	}
+	for _, c := range lane {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
 // HeadKey is where the head of a lane is.
 func HeadKey(lane stream.LaneID) string { return HeadPrefix + string(lane) + ".json" }
 
@@ -86,16 +100,26 @@ func ParseData(incarnation string, lane stream.LaneID, key string) (Name, bool) 
 	if !ok {
 		return Name{}, false
 	}
-	f := strings.Split(s, "-")
-	if len(f) < 3 {
+	if s, ok = strings.CutSuffix(s, ".parquet"); !ok {
 		return Name{}, false
 	}
-	e, err1 := strconv.ParseUint(f[0], 10, 64)
-	n, err2 := strconv.ParseUint(f[1], 10, 64)
-	if err1 != nil || err2 != nil || n == 0 || e == 0 {
+	f := strings.Split(s, "-")
+	if len(f) != 3 && len(f) != 4 {
+		return Name{}, false
+	}
+	e, ok1 := parseNumber(f[0])
+	n, ok2 := parseNumber(f[1])
+	_, ok3 := parseNumber(f[2])
+	if !ok1 || !ok2 || !ok3 || n == 0 || e == 0 {
 		return Name{}, false
 	}
 	return Name{N: n, Epoch: e}, true
+}
+
+// parseNumber reads a number as it is written in names of files, and in no other way.
+func parseNumber(s string) (uint64, bool) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	return n, err == nil && strconv.FormatUint(n, 10) == s
 }
 
 func parseName(s string) (Name, bool) {

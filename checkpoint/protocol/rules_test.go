@@ -154,9 +154,26 @@ func TestNames(t *testing.T) {
 		"day=1/7e-r.3.2-17-41-0.parquet":     false,
 		"day=1/7f-r.3.2-x-41-0.parquet":      false,
 		"day=7f-r.3.2-17-41-0/other.parquet": false,
+		"7f-r.3.2-17-41-0":                   false, // something of another kind
+		"7f-r.3.2-17-41-0.parquet.crc":       false,
+		"7f-r.3.2-17-041-0.parquet":          false,
+		"7f-r.3.2-17-41-x.parquet":           false,
+		"7f-r.3.2-17-41-0-a-b.parquet":       false,
 	} {
 		if got, ok := protocol.ParseData("7f", "r.3.2", key); ok != want || ok && got != n {
 			t.Errorf("ParseData(%q): %v %v, want %v", key, got, ok, want)
+		}
+	}
+}
+
+// TestLaneNames: no lane's name is such that its files could be taken for another's.
+func TestLaneNames(t *testing.T) {
+	for id, want := range map[stream.LaneID]bool{
+		"0": true, "12": true, "w.by_hour": true, "r.7.0": true, "j.backfill_1.3": true,
+		"": false, "a-1": false, "a/b": false, "..": false, ".": false, "A": false, "w.ä": false, "a b": false,
+	} {
+		if got := protocol.ValidLane(id); got != want {
+			t.Errorf("ValidLane(%q): got %v, want %v", id, got, want)
 		}
 	}
 }
