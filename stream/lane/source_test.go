@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/millrace/millrace/stream"
 )
@@ -17,7 +19,10 @@ type memorySource struct {
 	bad                 map[int]string // values that replace good ones
 	turns               chan stream.Change
 
-	trouble func() error // what Next answers instead of records; nil, or returns nil: nothing
+	flush   time.Duration // how long a revocation may take; 0: for ever
+	pace    time.Duration // between two batches
+	reads   atomic.Int64  // calls of Next
+	trouble func() error  // what Next answers instead of records; nil, or returns nil: nothing
 
 	mu     sync.Mutex
 	acked  map[stream.PartitionID]stream.Position
@@ -75,7 +80,13 @@ func (s *memorySource) Assign(ctx context.Context, m stream.Member, f func(conte
 		select {
 		case c := <-s.turns:
 			note(c)
-			if err := f(ctx, c); err != nil {
+			turn, cancel := ctx, context.CancelFunc(func() {})
+			if s.flush > 0 {
+				turn, cancel = context.WithTimeout(ctx, s.flush)
+			}
+			err := f(turn, c)
+			cancel()
+			if err != nil {
 				return err
 			}
 			continue
@@ -93,17 +104,18 @@ func (s *memorySource) Open(_ context.Context, _ stream.LaneID, at []stream.Book
 	s.mu.Lock()
 	s.opened++
 	s.mu.Unlock()
-	r := &memoryReader{s: s, at: map[stream.PartitionID]int{}}
+	r := &memoryReader{s: s, bounded: s.bounded, at: map[stream.PartitionID]int{}}
 	return r, r.Seek(context.Background(), at)
 }
 
 func (s *memorySource) Close() error { return nil }
 
 type memoryReader struct {
-	s     *memorySource
-	at    map[stream.PartitionID]int // number within the partition
-	order []stream.PartitionID
-	turn  int
+	s       *memorySource
+	bounded bool
+	at      map[stream.PartitionID]int // number within the partition
+	order   []stream.PartitionID
+	turn    int
 }
 
 func (r *memoryReader) Seek(_ context.Context, to []stream.Bookmark) error {
@@ -124,11 +136,36 @@ func (r *memoryReader) Next(ctx context.Context) (*stream.RawBatch, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	for {
+		raw, err := r.pop()
+		if raw != nil || err != nil {
+			return raw, err
+		}
+		if r.bounded {
+			return nil, stream.ErrEnd
+		}
+		t := time.NewTimer(5 * time.Millisecond)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (r *memoryReader) pop() (*stream.RawBatch, error) {
+	r.s.reads.Add(1)
+	if r.s.pace > 0 {
+		time.Sleep(r.s.pace)
+	}
 	if r.s.trouble != nil {
 		if err := r.s.trouble(); err != nil {
 			return nil, err
 		}
 	}
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
 	for range r.order {
 		id := r.order[r.turn%len(r.order)]
 		r.turn++
@@ -155,11 +192,14 @@ func (r *memoryReader) Next(ctx context.Context) (*stream.RawBatch, error) {
 		r.at[id] = to
 		return raw, nil
 	}
-	if r.s.bounded {
-		return nil, stream.ErrEnd
-	}
-	<-ctx.Done()
-	return nil, ctx.Err()
+	return nil, nil
+}
+
+// grow adds records, up to n of them.
+func (s *memorySource) grow(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records = n
 }
 
 func pos(n int) stream.Position { return stream.Position(strconv.Itoa(n)) }
