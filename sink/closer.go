@@ -10,19 +10,27 @@ import (
 // sink's own, so that a store that hangs holds up nobody else's.
 const maxWorkers = 16
 
-// closer closes a sink's files in the order they come, on workers that live as long as there is something to do. Whoever
-// began a file waits for it, through its writer's group; so nobody need stop the workers.
+// closer closes a sink's files, and ends row groups of open ones, in the order in which they come, on workers that live as
+// long as there is something to do. Whoever began a file waits for its end, through its writer's group; so nobody need stop
+// the workers.
 type closer struct {
 	mu      sync.Mutex
-	queue   []*file
+	queue   []job
 	workers int
 }
 
-// enqueue takes over a file that is marked as closing and has left the pool's open files.
-func (c *closer) enqueue(f *file) {
+// job is what a worker does to a file: finish or ease.
+type job struct {
+	f  *file
+	do func(*file)
+}
+
+// enqueue takes over a file that is marked as closing and has left the pool's open files, or one that is marked as being
+// eased.
+func (c *closer) enqueue(f *file, do func(*file)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue = append(c.queue, f)
+	c.queue = append(c.queue, job{f, do})
 	if c.workers < maxWorkers {
 		c.workers++
 		go c.work()
@@ -38,12 +46,24 @@ func (c *closer) work() {
 			c.mu.Unlock()
 			return
 		}
-		f := c.queue[0]
-		c.queue[0] = nil
+		j := c.queue[0]
+		c.queue[0] = job{}
 		c.queue = c.queue[1:]
 		c.mu.Unlock()
-		f.finish()
+		j.do(j.f)
 	}
+}
+
+// ease ends f's row group and tells everybody who waits for its memory. That a file was closed meanwhile is as good.
+func (f *file) ease() {
+	err := f.w.failed()
+	if err == nil {
+		err = f.flush(f.w.ctx)
+	}
+	if err != nil {
+		f.w.fail(err)
+	}
+	f.s.deps.Pool.eased(f)
 }
 
 // finish closes f and tells everybody who waits for it.

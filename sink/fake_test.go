@@ -105,6 +105,7 @@ type lines struct {
 	at   int
 	rows []string
 	n    int64
+	done int64 // rows written
 	size int64 // bytes that a row takes
 }
 
@@ -121,22 +122,44 @@ func (l *lines) Write(b *stream.Batch) error {
 	return nil
 }
 
+// Flush writes the lines that there are.
+func (l *lines) Flush() error {
+	k, err := io.WriteString(l.w, strings.Join(append(l.rows, ""), "\n"))
+	l.n += int64(k)
+	l.done += int64(len(l.rows))
+	l.rows = nil
+	return err
+}
+
 func (l *lines) Buffered() int64 { return int64(len(l.rows)) * l.size }
 func (l *lines) Written() int64  { return l.n }
 
 func (l *lines) Close(meta map[string]string) (int64, error) {
-	n := int64(len(l.rows))
-	text := strings.Join(l.rows, "\n") + "\n"
+	if err := l.Flush(); err != nil {
+		return 0, err
+	}
 	var keys []string
 	for k, v := range meta {
 		keys = append(keys, "#"+k+"="+v+"\n")
 	}
 	slices.Sort(keys)
-	k, err := io.WriteString(l.w, text+strings.Join(keys, ""))
+	k, err := io.WriteString(l.w, strings.Join(keys, ""))
 	l.n += int64(k)
-	l.rows = nil
-	return n, err
+	return l.done, err
 }
+
+// stiff is an encoder that has nothing to give back before it is closed.
+func stiff(rowBytes int64) func(*arrow.Schema, io.Writer) (stream.Encoder, error) {
+	make := encoder(rowBytes)
+	return func(s *arrow.Schema, w io.Writer) (stream.Encoder, error) {
+		e, err := make(s, w)
+		return stiffEncoder{e}, err
+	}
+}
+
+type stiffEncoder struct{ stream.Encoder }
+
+func (stiffEncoder) Flush() error { return nil }
 
 // schema has an id and two partition columns.
 func schema() *arrow.Schema {

@@ -14,6 +14,9 @@ import (
 // fileOverhead is the memory of an open file besides rows and parts: this struct, the encoder, an upload's state.
 const fileOverhead = 2 << 10
 
+// encodeOverhead is what encoding a row group takes besides its rows: pages of a column, a compressor, dictionaries.
+const encodeOverhead = 4 << 20
+
 // txnKey is the footer's key for the transaction; Seal's own entries come beside it.
 const txnKey = "millrace.transaction"
 
@@ -38,11 +41,17 @@ type file struct {
 	ref     *stream.StagedRef
 	rows    int64
 	size    int64
-	leaving int64
+	parts   int64 // of mem, what the upload holds
 	evicted bool
 
 	stamp atomic.Int64 // pool's clock at the last write
 	mem   atomic.Int64 // counted in the budget
+	plain atomic.Int64 // of mem, rows that are not encoded
+
+	// Of the pool, under its mu.
+	leaving int64 // what closing it is expected to give back
+	easing  int64 // what ending its row group is expected to give back; 0: it is not being ended
+	easedAt int64 // stamp when that was last done
 }
 
 // Write stages the file when its first bytes leave, so that an open file costs the store nothing. It is the encoder's
@@ -55,7 +64,9 @@ func (f *file) Write(p []byte) (int, error) {
 		}
 		f.staged = st
 	}
-	return f.staged.Write(p)
+	n, err := f.staged.Write(p)
+	f.countParts()
+	return n, err
 }
 
 // take marks the file as closing, unless it is that already or is being written to.
@@ -88,11 +99,13 @@ func (f *file) append(b *stream.Batch) (size int64, ok bool, err error) {
 
 // count brings the budget, and the transaction's size, up to date with what the file holds.
 func (f *file) count() (grown int64) {
-	mem, size := int64(fileOverhead), f.enc.Written()+f.enc.Buffered()
-	mem += f.enc.Buffered()
+	plain := f.enc.Buffered()
+	mem, size := fileOverhead+plain, f.enc.Written()+plain
 	if f.staged != nil {
-		mem += f.staged.Buffered()
+		f.parts = f.staged.Buffered()
+		mem += f.parts
 	}
+	f.plain.Store(plain)
 	grown = mem - f.mem.Swap(mem)
 	f.s.deps.Pool.reserve(grown)
 	f.w.size.Add(size - f.size)
@@ -100,10 +113,50 @@ func (f *file) count() (grown int64) {
 	return grown
 }
 
+// countParts is count for the upload alone, while the encoder is at work.
+func (f *file) countParts() {
+	n := f.staged.Buffered()
+	f.mem.Add(n - f.parts)
+	f.s.deps.Pool.reserve(n - f.parts)
+	f.parts = n
+}
+
 // release gives back what the file still counts.
 func (f *file) release() {
 	f.enc = nil
 	f.s.deps.Pool.reserve(-f.mem.Swap(0))
+}
+
+// encode runs do when fewer than one encoder a core are at work, and counts what it needs meanwhile.
+func (f *file) encode(ctx context.Context, do func() error) error {
+	select {
+	case f.s.encoding <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	f.s.deps.Pool.reserve(encodeOverhead)
+	defer func() {
+		f.s.deps.Pool.reserve(-encodeOverhead)
+		<-f.s.encoding
+	}()
+	return do()
+}
+
+// flush ends the file's row group, unless the file has been taken meanwhile: then there is nothing to be done.
+func (f *file) flush(ctx context.Context) error {
+	return f.encode(ctx, func() error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.taken {
+			return nil
+		}
+		err := f.enc.Flush()
+		f.count()
+		if err != nil {
+			return fmt.Errorf("sink %s: %s: %w", f.s.cfg.Ref.Name, f.key, err)
+		}
+		return nil
+	})
 }
 
 // close encodes the rest, uploads it and drops the encoder. It runs on a worker of the sink's closer.
@@ -115,16 +168,16 @@ func (f *file) close(ctx context.Context) error {
 	case f.s.deps.Footer != nil:
 		maps.Copy(meta, f.s.deps.Footer(f.w.id))
 	}
-	select {
-	case f.s.encoding <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	rows, err := f.enc.Close(meta)
-	f.count()
-	<-f.s.encoding
+	var rows int64
+	err := f.encode(ctx, func() (err error) {
+		if rows, err = f.enc.Close(meta); err != nil {
+			err = fmt.Errorf("sink %s: %s: %w", f.s.cfg.Ref.Name, f.key, err)
+		}
+		f.count()
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("sink %s: %s: %w", f.s.cfg.Ref.Name, f.key, err)
+		return err
 	}
 	ref, err := f.staged.Seal(ctx)
 	if err != nil {

@@ -24,13 +24,14 @@ func many(n int, day int32) *stream.Batch {
 	return batch(rows...)
 }
 
-// The coldest file goes first, though it is another lane's; among equally cold ones the largest.
+// Where ending row groups gives nothing back, files are closed. The coldest goes first, though it is another lane's; among
+// equally cold ones the largest.
 func TestColdestFirst(t *testing.T) {
 	up := newUploads()
 	budget := &stream.Budget{Limit: 16 << 20}
 	var mu sync.Mutex
 	var evicted []stream.LaneID
-	s := newSink(t, config(), sink.Deps{Uploads: up, Pool: sink.NewPool(budget, nil), NewEncoder: encoder(1 << 10),
+	s := newSink(t, config(), sink.Deps{Uploads: up, Pool: sink.NewPool(budget, nil), NewEncoder: stiff(1 << 10),
 		Hooks: &stream.Hooks{At: func(p stream.Point, l stream.LaneID) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -77,13 +78,63 @@ func TestColdestFirst(t *testing.T) {
 func TestOneFileOverTheLimit(t *testing.T) {
 	up := newUploads()
 	budget := &stream.Budget{Limit: 1 << 20}
-	s := newSink(t, config(), sink.Deps{Uploads: up, Pool: sink.NewPool(budget, nil), NewEncoder: encoder(4 << 10)})
+	s := newSink(t, config(), sink.Deps{Uploads: up, Pool: sink.NewPool(budget, nil), NewEncoder: stiff(4 << 10)})
 	w := s.Begin(txn("0", 1))
 	for range 5 {
 		write(t, w, many(1000, 0))
 	}
 	if files := seal(t, w); len(files) != 5 {
 		t.Errorf("got %d files, want 5", len(files))
+	}
+}
+
+// The row groups of the largest files are ended before any file is closed, whoever writes to them.
+func TestRowGroupsBeforeFiles(t *testing.T) {
+	up := newUploads()
+	budget := &stream.Budget{Limit: 16 << 20}
+	s := newSink(t, config(), sink.Deps{Uploads: up, Pool: sink.NewPool(budget, nil), NewEncoder: encoder(1 << 10)})
+	one, other := s.Begin(txn("0", 1)), s.Begin(txn("1", 1))
+	rows := 0
+	for i := range int32(40) {
+		write(t, one, many(1000, i%3))
+		write(t, other, many(500, i%4))
+		rows += 1500
+		if over := budget.Over(); over > 0 {
+			t.Fatalf("%d bytes over the limit", over)
+		}
+	}
+	if up.staged != 7 || len(up.order) != 0 {
+		t.Errorf("%d files were begun and %d closed, want 7 and none", up.staged, len(up.order))
+	}
+	files := append(seal(t, one), seal(t, other)...)
+	for _, f := range files {
+		rows -= int(f.Rows)
+		if n := len(up.ids(f.Key)); n != int(f.Rows) {
+			t.Errorf("%s has %d rows, want %d", f.Key, n, f.Rows)
+		}
+	}
+	if len(files) != 7 || rows != 0 || budget.Used() != 0 {
+		t.Errorf("%d files, %d rows missing, %d bytes still counted", len(files), rows, budget.Used())
+	}
+}
+
+// A fault met while a row group is being ended for memory is told by the next call, and nobody waits for ever.
+func TestFlushFails(t *testing.T) {
+	up := newUploads()
+	up.failWrite = fmt.Errorf("write: %w", stream.ErrFull)
+	budget := &stream.Budget{Limit: 2 << 20}
+	w := newSink(t, config(), sink.Deps{Uploads: up, Pool: sink.NewPool(budget, nil), NewEncoder: encoder(1 << 10)}).Begin(txn("0", 1))
+	var err error
+	for range 20 {
+		if err = w.Write(t.Context(), many(1000, 0)); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, stream.ErrFull) {
+		t.Errorf("got %v, want ErrFull", err)
+	}
+	if err := w.Abort(t.Context()); err != nil || budget.Used() != 0 {
+		t.Errorf("got %v from Abort, and %d bytes still counted", err, budget.Used())
 	}
 }
 

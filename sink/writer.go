@@ -152,7 +152,7 @@ func (w *writer) shut(f *file, meta map[string]string) {
 	f.meta = meta
 	f.slot.file = nil
 	w.s.deps.Pool.leave(f)
-	w.s.closer.enqueue(f)
+	w.s.closer.enqueue(f, (*file).finish)
 }
 
 // Size is about what the files have and will have; what is not encoded yet counts as it lies in memory.

@@ -113,6 +113,9 @@ type Uploads interface {
 type Encoder interface {
 	// Write appends the selected rows of b.
 	Write(b *Batch) error
+	// Flush encodes the rows held and gives back their memory, so that they leave for the file as a smaller part of it. It
+	// is called when memory is short, and does nothing without rows.
+	Flush() error
 	// Buffered is the memory held, by our own count.
 	Buffered() int64
 	// Written is the number of bytes that have left for the file so far.

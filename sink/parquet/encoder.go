@@ -24,6 +24,7 @@ type Format struct {
 	opts    Options
 	codec   codec
 	scratch sync.Pool
+	slabs   slabs
 
 	mu   sync.Mutex
 	last *layout
@@ -98,6 +99,7 @@ func (e *Encoder) Write(b *stream.Batch) error {
 	}
 	var size, held int64
 	for i, c := range e.cols {
+		e.format.slabs.reserve(c, b.Cols[i], b.Sel)
 		c.AppendRows(b.Cols[i], b.Sel)
 		s, h := measure(c)
 		size += s
@@ -121,6 +123,14 @@ func measure(v *stream.Vec) (size, held int64) {
 		held += h
 	}
 	return size, held
+}
+
+// Flush ends the row group early and gives the memory of its rows back.
+func (e *Encoder) Flush() error {
+	if e.n == 0 {
+		return nil
+	}
+	return e.flush()
 }
 
 // Buffered is the memory of the rows that are not encoded yet, with the room that their columns have to grow.
@@ -154,7 +164,7 @@ func (e *Encoder) open(s *scratch) error {
 // flush encodes the rows held as one row group.
 func (e *Encoder) flush() error {
 	s := e.format.scratch.Get().(*scratch)
-	defer e.format.scratch.Put(s)
+	defer func() { s.at = nil; e.format.scratch.Put(s) }()
 	if e.writer == nil {
 		if err := e.open(s); err != nil {
 			return err
@@ -166,14 +176,19 @@ func (e *Encoder) flush() error {
 	if err := e.rowGroup(s); err != nil {
 		return e.out.cause(err)
 	}
-	for _, c := range e.cols {
-		c.Reset()
-	}
+	e.release()
 	e.rows += int64(e.n)
 	e.n = 0
 	e.groups++
-	s.at = nil
 	return nil
+}
+
+// release gives the columns' memory back, for other files' rows.
+func (e *Encoder) release() {
+	for _, c := range e.cols {
+		e.format.slabs.release(c)
+	}
+	e.held = 0
 }
 
 func (e *Encoder) rowGroup(s *scratch) error {

@@ -77,6 +77,7 @@ func (g *global) demo(ctx context.Context, p process, o demoOptions) error {
 	if err != nil {
 		return err
 	}
+	boundHeap(memory, g.env.Getenv)
 	dir, err := filepath.Abs(o.dir)
 	if err != nil {
 		return fmt.Errorf("--dir %s: %w", o.dir, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace/millrace/cmd/internal/daemon"
 	"github.com/millrace/millrace/stream"
 )
 
@@ -25,7 +26,7 @@ type process struct {
 func (p *process) flags(cmd *cobra.Command, addr string) {
 	f := cmd.Flags()
 	f.StringVar(&p.addr, "addr", addr, "address of /metrics, /-/ready and the API; anything but loopback needs --token-file or --tls-client-ca")
-	f.StringVar(&p.memory, "memory-limit", "", "memory for input, open files and state, like 512MiB (default: 60 % of what the machine or cgroup has, at most 2GiB)")
+	f.StringVar(&p.memory, "memory-limit", "", "memory of the whole process, about, like 1GiB; more makes larger files where many partitions are written (default: 60 % of what the machine or cgroup has, at most 512MiB)")
 	f.StringVar(&p.tokenFile, "token-file", "", "file with the bearer token that HTTP requests must carry")
 	f.StringVar(&p.tlsCert, "tls-cert", "", "certificate of the HTTP server")
 	f.StringVar(&p.tlsKey, "tls-key", "", "its key")
@@ -33,9 +34,9 @@ func (p *process) flags(cmd *cobra.Command, addr string) {
 	f.DurationVar(&p.drainTimeout, "drain-timeout", 30*time.Second, "how long a stop may take to commit and publish")
 }
 
-// defaultMemory is 60 % of what this process may use, at most 2 GiB: beyond that more memory makes nothing faster.
+// defaultMemory is 60 % of what this process may use, at most daemon.DefaultMemory.
 func defaultMemory() stream.Bytes {
-	most := int64(2 << 30)
+	most := int64(daemon.DefaultMemory)
 	total := machineMemory()
 	for _, f := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
 		b, err := os.ReadFile(f)

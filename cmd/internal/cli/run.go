@@ -54,6 +54,7 @@ func (g *global) run(ctx context.Context, paths []string, p process, once bool, 
 	if err != nil {
 		return err
 	}
+	boundHeap(memory, g.env.Getenv)
 	log := g.logger(g.screen)
 	hooks, err := crashHooks(g.env.Getenv("MILLRACE_CRASH_AT"))
 	if err != nil {

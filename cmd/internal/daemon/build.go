@@ -313,7 +313,7 @@ func sameRef(a, b stream.TableRef) bool {
 
 // pool and uploads are the process's: memory and connections are bounded for all pipelines together.
 func (d *Daemon) share(reg prometheus.Registerer) {
-	d.budget = &stream.Budget{Limit: int64(d.s.Memory)}
+	d.budget = &stream.Budget{Limit: int64(Budget(d.s.Memory))}
 	d.pool = sink.NewPool(d.budget, reg)
 	d.storeMetrics = store.NewMetrics(reg)
 	d.uploads = object.Options{Gate: object.NewGate(32), Log: d.s.Log}

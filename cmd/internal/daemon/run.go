@@ -22,7 +22,7 @@ import (
 // Settings are the process's, not a pipeline's.
 type Settings struct {
 	Session string       // one life of this process; unique
-	Memory  stream.Bytes // for input, open files and state of all pipelines together
+	Memory  stream.Bytes // limit of the whole process
 	Drain   time.Duration
 	Once    bool // end at the positions that the input has now
 	Log     *slog.Logger
