@@ -3,6 +3,9 @@ package stream
 // Micros is an instant in microseconds since 1970-01-01T00:00:00 UTC.
 type Micros int64
 
+// NoTime is the Timestamp of a record that has none: one millisecond before 1970, which is how Kafka writes that there is none.
+const NoTime Micros = -1000
+
 // PartitionID names a source partition for ever: kafka/<topic>/<n>, kinesis/<stream>/<shard>, files/<location>/<k>.
 type PartitionID string
 
@@ -25,7 +28,7 @@ type Record struct {
 	Value     []byte   // nil: a null value (tombstone); empty is not nil
 	Headers   []Header // in the producer's order
 	Offset    int64    // Kafka offset; row number in a file
-	Timestamp Micros
+	Timestamp Micros   // NoTime: none
 }
 
 // RawBatch is a run of records of one partition, as a Reader hands it out.

@@ -25,13 +25,21 @@ func ParseBytes(s string) (Bytes, error) {
 		if !ok {
 			continue
 		}
-		f, err := strconv.ParseFloat(strings.TrimSpace(num), 64)
-		if err != nil || !(f >= 0 && f*float64(u.size) <= 1<<62) { // the negation refuses NaN too
+		num = strings.TrimSuffix(num, " ")
+		f, err := strconv.ParseFloat(num, 64)
+		if err != nil || !plainDecimal(num) || f*float64(u.size) > 1<<62 {
 			return 0, fmt.Errorf("%q is not a size", s)
 		}
 		return Bytes(f * float64(u.size)), nil
 	}
 	return 0, fmt.Errorf("%q has no unit; write it like 256MiB, 1GiB or 64KiB", s)
+}
+
+// plainDecimal tells whether s is digits, with a fraction or without: ParseFloat takes 1e3, 0x10, 1_0, NaN and -0 as well.
+func plainDecimal(s string) bool {
+	whole, fraction, point := strings.Cut(s, ".")
+	digits := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+	return digits(whole) && (!point || digits(fraction))
 }
 
 // String writes the size with the largest unit that leaves at least 1, and one decimal if it is not whole.

@@ -2,6 +2,7 @@ package stream_test
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -162,13 +163,14 @@ func equal(t *testing.T, typ arrow.DataType, got, want *stream.Vec) {
 }
 
 func TestSizes(t *testing.T) {
-	for in, want := range map[string]stream.Bytes{"256MiB": 256 << 20, "1GiB": 1 << 30, "1.5KiB": 1536, "10B": 10, "2MB": 2e6} {
+	for in, want := range map[string]stream.Bytes{"256MiB": 256 << 20, "1GiB": 1 << 30, "1.5KiB": 1536, "10B": 10, "2MB": 2e6, "2 GiB": 2 << 30, "0B": 0, "0.5kB": 500} {
 		got, err := stream.ParseBytes(in)
 		if err != nil || got != want {
 			t.Errorf("%s: got %d, %v, want %d", in, got, err, want)
 		}
 	}
-	for _, in := range []string{"10", "-1MiB", "MiB", "1e400MiB", "NaNB", "+InfKiB"} {
+	for _, in := range []string{"10", "-1MiB", "MiB", "1e400MiB", "NaNB", "NaNMiB", "+InfKiB", "InfMiB", "1e3MiB", "0x10MiB", "1_0MiB", "+1MiB", "-0MiB", ".5MiB", "1.MiB", ".MiB", "1..2MiB",
+		"1,5MiB", "1  MiB", "\t1MiB", " 1MiB", "1MiB ", "1mib", "1M", "٣MiB", "", "B", "99999999999999TiB", "1" + strings.Repeat("0", 400) + "B"} {
 		if got, err := stream.ParseBytes(in); err == nil {
 			t.Errorf("%q: got %d, want an error", in, got)
 		}

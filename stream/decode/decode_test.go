@@ -3,6 +3,7 @@ package decode_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -146,6 +147,51 @@ func TestMetadata(t *testing.T) {
 	}
 	if bad := b.Raw.Bad; len(bad) != 1 || bad[0].Code != decode.BadUTF8 || bad[0].Column != "_headers" {
 		t.Errorf("got %+v, want bad_utf8 in _headers", bad)
+	}
+}
+
+// TestTimesOfRecords: a record without a time is not of 1969, and one of a year that SQL cannot write is no row.
+func TestTimesOfRecords(t *testing.T) {
+	d := decoder(t, false, func(o *decode.Options) { o.Metadata.Timestamp = "_ts" })
+	r := batchOf(`{}`, `{}`, `{}`, `{}`, `{}`, `{}`, `{}`)
+	for i, at := range []stream.Micros{stream.NoTime, -62135596800_000_000, 253402300799_999_999, -62135596800_000_001, 253402300800_000_000, math.MaxInt64, math.MinInt64} {
+		r.Records[i].Timestamp = at
+	}
+	b := decodeAll(t, d, r)
+	ts := b.Cols[2]
+	if b.Rows != 3 || !ts.IsNull(0) || ts.IsNull(1) || ts.I64[1] != -62135596800_000_000 || ts.I64[2] != 253402300799_999_999 {
+		t.Errorf("got %d rows, %v", b.Rows, ts.I64)
+	}
+	for _, bad := range b.Raw.Bad {
+		if bad.Code != decode.BadTimestamp || bad.Column != "_ts" || !strings.Contains(bad.Reason, "0001 to 9999") {
+			t.Errorf("got %+v, want bad_timestamp in _ts", bad)
+		}
+	}
+	// Who does not ask for the time does not stumble over it.
+	if b := decodeAll(t, decoder(t, false, nil), r); b.Rows != 7 {
+		t.Errorf("got %d rows and %+v without the column", b.Rows, b.Raw.Bad)
+	}
+}
+
+// TestHugeRecords: nobody looks into what is over the limit, and what is within it does not need a second copy.
+func TestHugeRecords(t *testing.T) {
+	d := decoder(t, false, func(o *decode.Options) { o.Metadata = everything })
+	r := batchOf("x", `{"id":"`+strings.Repeat("x", 15<<20)+`"}`, `{}`, "\xff")
+	r.Records[0].Value = make([]byte, 50<<20)
+	r.Records[2].Key = make([]byte, 50<<20)
+	b := decodeAll(t, d, r)
+	if b.Rows != 1 || len(b.Cols[0].BytesAt(0)) != 15<<20 {
+		t.Errorf("got %d rows", b.Rows)
+	}
+	var codes []string
+	for _, bad := range b.Raw.Bad {
+		codes = append(codes, bad.Code)
+		if len(bad.Reason) > 500 {
+			t.Errorf("a reason of %d bytes", len(bad.Reason))
+		}
+	}
+	if got := strings.Join(codes, " "); got != "too_large too_large bad_json" {
+		t.Errorf("got %s", got)
 	}
 }
 

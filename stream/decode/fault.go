@@ -20,7 +20,7 @@ type Fault struct {
 //	missing_required  a required column is missing or null
 //	wrong_type        a value of another kind than the column's, or a fraction where a whole number belongs
 //	out_of_range      a number that the column's type cannot hold exactly, or beyond float64
-//	bad_timestamp     not an RFC 3339 timestamp, or one that cannot be represented
+//	bad_timestamp     not an RFC 3339 timestamp, or one outside the years 0001 to 9999
 //	bad_date          not a date as YYYY-MM-DD
 //	bad_base64        not base64, in a column of bytes
 const (

@@ -45,8 +45,7 @@ func (m Metadata) columns() []metaColumn {
 			return nil
 		}},
 		{m.Timestamp, arrow.FixedWidthTypes.Timestamp_us, func(v *stream.Vec, _ *stream.RawBatch, r *stream.Record) *Fault {
-			v.AppendI64(int64(r.Timestamp))
-			return nil
+			return appendTime(v, m.Timestamp, r.Timestamp)
 		}},
 		{m.Headers, HeadersType(), func(v *stream.Vec, _ *stream.RawBatch, r *stream.Record) *Fault {
 			return appendHeaders(v, m.Headers, r.Headers)
@@ -68,6 +67,24 @@ func appendMaybe(v *stream.Vec, b []byte) {
 		return
 	}
 	v.AppendBytes(b)
+}
+
+const (
+	firstTime stream.Micros = -62135596800_000_000 // 0001-01-01T00:00:00Z
+	lastTime  stream.Micros = 253402300799_999_999 // 9999-12-31T23:59:59.999999Z
+)
+
+// appendTime refuses what lies outside the years that SQL can write, as decoders do with columns of their own.
+func appendTime(v *stream.Vec, column string, at stream.Micros) *Fault {
+	switch {
+	case at == stream.NoTime:
+		v.AppendNull()
+	case at < firstTime || at > lastTime:
+		return &Fault{column, BadTimestamp, fmt.Sprintf("column %q: the record's timestamp, %d ms after 1970, is not in the years 0001 to 9999", column, at/1000)}
+	default:
+		v.AppendI64(int64(at))
+	}
+	return nil
 }
 
 func appendHeaders(v *stream.Vec, column string, hs []stream.Header) *Fault {

@@ -27,7 +27,7 @@ type Metadata struct {
 	Partition string `yaml:"partition" doc:"Column for the number of the partition, int32."`
 	Offset    string `yaml:"offset" doc:"Column for the offset, int64."`
 	Key       string `yaml:"key" doc:"Column for the record's key, bytes, null if there is none."`
-	Timestamp string `yaml:"timestamp" doc:"Column for the record's timestamp."`
+	Timestamp string `yaml:"timestamp" doc:"Column for the record's timestamp, null if it has none."`
 	Headers   string `yaml:"headers" doc:"Column for the record's headers, a list of {key: string, value: bytes}."`
 }
 

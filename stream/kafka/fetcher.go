@@ -262,7 +262,9 @@ func (r *reader) count(p *partition, b *batch) {
 	}
 	r.s.m.records.Add(float64(n))
 	r.s.m.bytes.Add(float64(bytes))
-	p.lastTime, p.read = b.Records[n-1].Timestamp, true
+	if at := b.Records[n-1].Timestamp; at != stream.NoTime {
+		p.lastTime, p.read = at, true
+	}
 }
 
 // noProgress is an answer with bytes from which nothing could be taken. The mutex is held.

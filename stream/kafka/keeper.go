@@ -343,7 +343,7 @@ func (r *reader) judge(c *check) {
 }
 
 // verdict compares the position with the log. A fault that is not sure may be a broker's stale view.
-func (c *check) verdict() (code string, err error, sure bool) { //nolint:revive // sure qualifies the error
+func (c *check) verdict() (code string, err error, sure bool) {
 	switch {
 	case c.haveEpoch && c.known < 0 && c.epoch > c.leaderEpoch:
 		// One that keeps no history of epochs (logs in the old format) knows none either: only an epoch that is still to come

@@ -1,7 +1,9 @@
 package kafka
 
 import (
+	"math"
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -91,11 +93,32 @@ func (b *batch) fill(rs []*kgo.Record, end, memory int64) {
 		}
 		b.Records = append(b.Records, stream.Record{
 			Key: r.Key, Value: r.Value, Headers: b.headers[from:len(b.headers):len(b.headers)],
-			Offset: r.Offset, Timestamp: stream.Micros(r.Timestamp.UnixMicro()),
+			Offset: r.Offset, Timestamp: micros(r.Timestamp),
 		})
 	}
 	b.Bytes = memory + int64(len(rs))*recordSize
 	b.s.d.Budget.Add(b.Bytes)
+}
+
+// micros is a record's time. The client multiplies the milliseconds that it read by 1e6, which is 15625 << 6, and lets that overflow
+// before 1678 and after 2262. Odd factors can be undone, so only the upper six bits are lost: what is left, times are right
+// for four million years to both sides. What is further away than microseconds can count must not come round on the other side.
+func micros(t time.Time) stream.Micros {
+	const (
+		inverse  = 0x790fb65668c26139 // of 15625, modulo 1<<64
+		furthest = math.MaxInt64 / 1000
+	)
+	if t.IsZero() { // the oldest format has no times
+		return stream.NoTime
+	}
+	ms := int64(uint64(t.UnixNano())>>6*inverse<<6) >> 6 //nolint:gosec // wrapped around on purpose
+	switch {
+	case ms > furthest:
+		return math.MaxInt64
+	case ms < -furthest:
+		return math.MinInt64
+	}
+	return stream.Micros(ms * 1000)
 }
 
 func (b *batch) release() {

@@ -419,6 +419,8 @@ func exactValues(t *testing.T, g *rig, topic string) {
 		{Topic: topic, Key: []byte{}, Value: []byte{}, Timestamp: at},
 		{Topic: topic, Key: []byte("k"), Value: []byte{0, 255, 10}, Timestamp: time.UnixMilli(-5), Headers: []kgo.RecordHeader{{Key: "a", Value: []byte("1")}, {Key: "a"}, {Key: "", Value: []byte{}}}},
 		{Topic: topic, Value: []byte("x"), Headers: []kgo.RecordHeader{{Key: "b", Value: []byte("2")}}, Timestamp: at},
+		{Topic: topic, Value: []byte("no time"), Timestamp: time.UnixMilli(-1)},
+		{Topic: topic, Value: []byte("of 1700"), Headers: []kgo.RecordHeader{{Key: "\xff\x00", Value: []byte{0, 255}}}, Timestamp: time.Date(1700, 1, 1, 0, 0, 0, 0, time.UTC)},
 	}
 	if err := g.cl.ProduceSync(t.Context(), in...).FirstErr(); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/millrace/millrace/cmd/internal/config"
@@ -66,6 +67,36 @@ func TestPathsThatAreNone(t *testing.T) {
 	}
 	if p, faults := config.Load(dir, components(), options(world)); p == nil || faults.Errors() == 0 {
 		t.Errorf("got %v, %v", p, faults)
+	}
+}
+
+// TestFilesThatAreNone: what stands where a file is expected neither hangs nor fills the memory.
+func TestFilesThatAreNone(t *testing.T) {
+	dir := folder(t, map[string]string{"good.yaml": base, "sub.yaml/notes.txt": "x", "large.yaml": strings.Repeat("a: 1\n", 1<<20)})
+	for name, target := range map[string]string{"loop.yaml": "loop.yaml", "dangling.yaml": "/nowhere/at/all", "endless.yaml": "/dev/zero", "linked.yaml": "sub.yaml"} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.yaml"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ps, faults := config.LoadAll([]string{dir, dir + "/endless.yaml", dir + "/sub.yaml"}, components(), options(world))
+	if len(ps) != 1 || ps[0].Name != "good" {
+		t.Errorf("got %v", ps)
+	}
+	got := strings.ReplaceAll(faults.Error(), dir, "DIR")
+	for _, want := range []string{
+		"DIR/loop.yaml: cannot read the file: too many levels of symbolic links [E1023]", "DIR/dangling.yaml: cannot read the file: no such file or directory [E1023]",
+		"DIR/linked.yaml: cannot read the file: is a directory [E1023]", "DIR/sub.yaml: there is no pipeline here [E1023]",
+		"DIR/endless.yaml: the file has 1048577 bytes; a pipeline has at most 1048576 [E1011]", "DIR/large.yaml: the file has 1048577 bytes",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant %s", got, want)
+		}
+	}
+	if strings.Contains(got, "pipe.yaml") {
+		t.Errorf("got\n%s\nwant nothing of a pipe that nobody named", got)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/stream/transform"
 )
 
-var topKeys = []string{"version", "name", "description", "source", "steps", "sinks", "delivery", "dead_letter", "retry", "store"}
+var topKeys = []string{"version", "name", "description", "source", "steps", "sinks", "delivery", "dead_letter", "retry", "store"} //nolint:gochecknoglobals // a table, never written
 
 // pipeline reads the blocks in an order in which each finds what it needs.
 func (l *loader) pipeline(root *node, p *Pipeline) {

@@ -38,6 +38,7 @@ func fields(t reflect.Type) []field {
 	return fs
 }
 
+//nolint:gochecknoglobals // a table, never written
 var (
 	durationType = reflect.TypeFor[time.Duration]()
 	bytesType    = reflect.TypeFor[stream.Bytes]()

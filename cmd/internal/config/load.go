@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,7 +32,7 @@ func Load(path string, c Components, o Options) (*Pipeline, Faults) {
 // files that are no pipeline are left out), and checks the pipelines against each other. It returns those without errors.
 func LoadAll(paths []string, c Components, o Options) ([]*Pipeline, Faults) {
 	if o.Dir == "" {
-		o.Dir, _ = os.Getwd() //nolint:errcheck // then relative paths stay relative
+		o.Dir, _ = os.Getwd() // then relative paths stay relative
 	}
 	files, faults := expand(paths)
 	used := map[string]bool{}
@@ -63,7 +64,7 @@ func LoadAll(paths []string, c Components, o Options) ([]*Pipeline, Faults) {
 // LoadText is Load for text that is in no file; name stands in its faults.
 func LoadText(name string, text []byte, c Components, o Options) (*Pipeline, Faults) {
 	if o.Dir == "" {
-		o.Dir, _ = os.Getwd() //nolint:errcheck // then relative paths stay relative
+		o.Dir, _ = os.Getwd() // then relative paths stay relative
 	}
 	p, fs := load(name, text, c, o, map[string]bool{})
 	faults := Faults(fs)
@@ -156,11 +157,17 @@ func walk(dir string, recursive bool, add func(string)) error {
 			}
 			return nil
 		}
-		if ext := filepath.Ext(name); (ext == ".yaml" || ext == ".yml") && name[0] != '.' {
+		if ext := filepath.Ext(name); (ext == ".yaml" || ext == ".yml") && name[0] != '.' && !waits(path) {
 			add(path)
 		}
 		return nil
 	})
+}
+
+// waits tells whether reading path may wait for ever: a pipe, a socket or a device is only read when somebody names it.
+func waits(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDevice) != 0
 }
 
 var pipelineKey = regexp.MustCompile(`(?m)^(source|sinks)\s*:`)
@@ -176,7 +183,12 @@ func readFile(path string) ([]byte, error) {
 	if st.Mode().IsRegular() && st.Size() > maxFile {
 		return make([]byte, maxFile+1), nil // told as too large, not read
 	}
-	return os.ReadFile(path) //nolint:gosec // the user names it
+	f, err := os.Open(path) //nolint:gosec // the user names it
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()                                 // read only
+	return io.ReadAll(io.LimitReader(f, maxFile+1)) // a pipe or a device may have no end
 }
 
 // reason is the system's word without the path, which stands in front already.

@@ -44,7 +44,7 @@ func (c *chain) partitions() {
 		}
 		s.Schema = c.compute(s, in, levels)
 		if s.Schema != nil {
-			c.keys(s, in, levels, n)
+			c.keys(s, levels, n)
 		}
 	}
 }
@@ -151,7 +151,7 @@ func (c *chain) missingColumn(s *Sink, in *arrow.Schema, v level) {
 }
 
 // keys checks the types of the partition columns.
-func (c *chain) keys(s *Sink, in *arrow.Schema, levels []level, n *node) {
+func (c *chain) keys(s *Sink, levels []level, n *node) {
 	l := c.l
 	for _, v := range levels {
 		i := s.Schema.FieldIndices(v.name)

@@ -7,7 +7,7 @@ import (
 	"github.com/millrace/millrace/stream"
 )
 
-var sinkKeys = []string{"name", "from", "catalog"}
+var sinkKeys = []string{"name", "from", "catalog"} //nolint:gochecknoglobals // a table, never written
 
 // layout are the keys of a file format's block that are not the encoder's.
 type layout struct {
@@ -21,7 +21,7 @@ type layout struct {
 }
 
 // reserved names are taken by tables of the pipeline itself.
-var reserved = []string{"dead_letter", "source"}
+var reserved = []string{"dead_letter", "source"} //nolint:gochecknoglobals // a table, never written
 
 func (c *chain) sinks(root *node) {
 	l := c.l

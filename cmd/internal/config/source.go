@@ -10,7 +10,7 @@ import (
 )
 
 // sourceKeys are the keys of `source` beside the component's name.
-var sourceKeys = []string{"decode", "schema", "metadata", "null_values", "max_record_size", "on_error", "on_gap"}
+var sourceKeys = []string{"decode", "schema", "metadata", "null_values", "max_record_size", "on_error", "on_gap"} //nolint:gochecknoglobals // a table, never written
 
 const (
 	defaultMaxRecord = 16 << 20 // 16 times the brokers' own default limit of 1 MiB

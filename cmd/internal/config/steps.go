@@ -11,7 +11,7 @@ import (
 )
 
 // stepKinds are the transforms of this version.
-var stepKinds = []string{"filter", "set", "select", "drop", "rename", "drop_nulls"}
+var stepKinds = []string{"filter", "set", "select", "drop", "rename", "drop_nulls"} //nolint:gochecknoglobals // a table, never written
 
 func (c *chain) steps(n *node) {
 	l := c.l

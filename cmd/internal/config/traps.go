@@ -37,7 +37,7 @@ func (l *loader) syntax(err error) int {
 	return 0
 }
 
-var syntaxHints = map[string]string{
+var syntaxHints = map[string]string{ //nolint:gochecknoglobals // a table, never written
 	"mapping values are not allowed in this context":         "a value with a colon in it needs quotes; or the indentation is wrong",
 	"did not find expected key":                              "the indentation is wrong, or a value needs quotes",
 	"did not find expected ',' or '}'":                       "a brace is missing, or a value in it needs quotes",

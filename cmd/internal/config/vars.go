@@ -212,7 +212,7 @@ func ParseEnvFile(path string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("env-file: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close() // read only
 	vars := map[string]string{}
 	sc := bufio.NewScanner(f)
 	sc.Buffer(nil, maxFile)
