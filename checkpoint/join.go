@@ -33,12 +33,12 @@ func (l *Ledger) Join(ctx context.Context, p stream.Plan, starts []stream.Start)
 		l.o.Log.Warn("the ledger's number of lanes holds", "pipeline", cur.Pipeline, "lanes", cur.Lanes, "wanted", p.Lanes,
 			"next", "stop the pipeline and change it with `millrace lanes set`")
 	}
-	joint := &pipeline{l: l, turn: newTurn(), seen: map[string]sighting{}, incarnation: cur.Incarnation}
+	joint := &pipeline{l: l, turn: newTurn(), seen: map[string]sighting{}, incarnation: cur.Incarnation, hash: p.Hash}
 	if err := joint.Update(ctx, adopt(p)); err != nil {
 		return nil, err
 	}
 	state := joint.State()
-	joint.plan = state.Plan.Epoch
+	joint.plan.Store(state.Plan.Epoch)
 	l.mu.Lock()
 	l.joint = joint
 	l.mu.Unlock()

@@ -47,9 +47,17 @@ func (l *Ledger) Acquire(ctx context.Context, id stream.LaneID, h stream.Hint) (
 		owner = l.o.Session
 	}
 	a := &lane{l: l, id: id, turn: newTurn()}
-	a.s = protocol.State{Lane: id, Incarnation: p.incarnation, Owner: owner, Plan: p.plan, Generation: h.Generation}
-	w := &wish{l: l, hint: h}
-	if a.s, err = w.drive(ctx, a.s, protocol.Acquire{}); err != nil {
+	take := func() error {
+		a.s = protocol.State{Lane: id, Incarnation: p.incarnation, Owner: owner, Plan: p.plan.Load(), Generation: h.Generation}
+		w := &wish{l: l, hint: h}
+		a.s, err = w.drive(ctx, a.s, protocol.Acquire{})
+		return err
+	}
+	err = take()
+	if errors.Is(err, protocol.ErrLowerPlan) && p.renew(ctx) {
+		err = take()
+	}
+	if err != nil {
 		return nil, err
 	}
 	a.show()

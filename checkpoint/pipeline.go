@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/checkpoint/protocol"
@@ -25,7 +26,8 @@ type pipeline struct {
 	l           *Ledger
 	turn        *turn // of Update and Beat
 	incarnation string
-	plan        uint64
+	hash        string        // of this worker's plan
+	plan        atomic.Uint64 // its epoch
 
 	mu    sync.Mutex
 	state stream.PipelineState
@@ -86,6 +88,25 @@ func (p *pipeline) Update(ctx context.Context, f func(*stream.PipelineState) err
 		if err != nil {
 			_, eff = protocol.StepPipeline(r, protocol.Stop{})
 			return fmt.Errorf("%w: %w", eff.(protocol.Done).Err, errors.Join(err, last))
+		}
+	}
+}
+
+// renew tells whether this worker's plan has a higher epoch by now: while a change rolls through the workers, one that
+// restarts with the old configuration takes the plan back, and whoever brings the new one in again gives it a new epoch. It
+// is the plan that this worker has had all the while.
+func (p *pipeline) renew(ctx context.Context) bool {
+	r, err := p.l.readPipeline(ctx, false)
+	if err != nil || !r.Found || r.Fault != nil || r.State.Incarnation != p.incarnation || r.State.Plan.Hash != p.hash {
+		return false
+	}
+	for {
+		old := p.plan.Load()
+		if r.State.Plan.Epoch <= old {
+			return false
+		}
+		if p.plan.CompareAndSwap(old, r.State.Plan.Epoch) {
+			return true
 		}
 	}
 }

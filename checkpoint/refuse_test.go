@@ -233,6 +233,34 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestPlanTakenBack: a worker that restarts with the old configuration during a change does not lock out those that have
+// the new one, once that is brought in again; and it keeps out of lanes that run the new one.
+func TestPlanTakenBack(t *testing.T) {
+	s := scene{T: t, p: folder(t), ref: stream.TableRef{Name: "silver", Location: "/lake/silver/"}}
+	join := func(session, hash string) *checkpoint.Ledger {
+		l := s.worker(session)
+		p, starts := s.plan()
+		p.Hash = hash
+		if _, err := l.Join(t.Context(), p, starts); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	join("a", "old")
+	b := join("b", "new")     // plan 2
+	a := join("a2", "old")    // plan 3
+	again := join("c", "new") // plan 4
+	if h := s.acquire(again).Head(); h.Plan != 4 {
+		t.Fatalf("plan %d, want 4", h.Plan)
+	}
+	if h := s.acquire(b).Head(); h.Plan != 4 {
+		t.Fatalf("plan %d, want 4", h.Plan)
+	}
+	if _, err := a.Acquire(t.Context(), "0", stream.Hint{}); !errors.Is(err, stream.ErrPermanent) {
+		t.Fatalf("the old configuration: %v", err)
+	}
+}
+
 // TestLaneName: a lane whose files could be taken for another's is never held.
 func TestLaneName(t *testing.T) {
 	s := newScene(t)

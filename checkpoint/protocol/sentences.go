@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/millrace/millrace/stream"
@@ -30,9 +31,12 @@ func foreignHead(s *State, h *stream.Head) error {
 		"a ledger was copied or restored over this one; give each pipeline a ledger of its own")
 }
 
+// ErrLowerPlan is in the error of a lane that has a higher plan than this worker.
+var ErrLowerPlan = errors.New("this worker has an older plan")
+
 func lowerPlan(s *State, h *stream.Head) error {
 	return stream.WithNext(
-		fmt.Errorf("ledger: lane %s runs plan %d, and this worker has the older plan %d: %w", s.Lane, h.Plan, s.Plan, stream.ErrPermanent),
+		fmt.Errorf("ledger: lane %s runs plan %d, and this worker has plan %d: %w: %w", s.Lane, h.Plan, s.Plan, ErrLowerPlan, stream.ErrPermanent),
 		"restart this worker with the configuration that the others run; going back to an old one is a new plan, too")
 }
 

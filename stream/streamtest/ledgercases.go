@@ -66,13 +66,13 @@ func testPlans(t ledgerTest) {
 	old, first := join("a", "h1")
 	_, same := join("b", "h1")
 	next, second := join("c", "h2")
+	t.acquire(next, "0")
+	_, err := old.Acquire(t.Context(), "0", stream.Hint{})
+	t.is("Acquire with an older plan", err, stream.ErrPermanent)
 	_, back := join("d", "h1")
 	if first != 1 || same != 1 || second != 2 || back != 3 {
 		t.Fatalf("plans %d %d %d %d, want 1 1 2 3", first, same, second, back)
 	}
-	t.acquire(next, "0")
-	_, err := old.Acquire(t.Context(), "0", stream.Hint{})
-	t.is("Acquire with an older plan", err, stream.ErrPermanent)
 	if stream.Next(err) == "" {
 		t.Fatalf("no advice in %v", err)
 	}
