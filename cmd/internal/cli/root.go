@@ -74,9 +74,6 @@ func Main(env Env) int {
 	g := &global{env: env, screen: newScreen(env.Stderr)}
 	root := newRoot(g)
 	root.SetArgs(env.Args)
-	root.SetIn(env.Stdin)
-	root.SetOut(env.Stdout)
-	root.SetErr(g.screen)
 	ctx, stop := context.WithCancelCause(context.Background())
 	defer stop(nil)
 	go interrupts(ctx, stop, g.screen)
@@ -185,6 +182,9 @@ func newRoot(g *global) *cobra.Command {
 	add("more", newVersion(g))
 	root.SetHelpCommandGroupID("more")
 	root.SetCompletionCommandGroupID("more")
+	root.SetIn(g.env.Stdin)
+	root.SetOut(g.env.Stdout) // before the completion command is made, which keeps it
+	root.SetErr(g.screen)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	root.SetFlagErrorFunc(flagError)
