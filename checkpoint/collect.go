@@ -129,6 +129,16 @@ func (g *garbage) objects(ctx context.Context) (cut uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	// A clock that runs ahead must not cut history short: the store's own, by the newest of its objects, has its say.
+	var newest time.Time
+	for _, o := range manifests {
+		if o.Modified.After(newest) {
+			newest = o.Modified
+		}
+	}
+	if at := newest.Add(-l.o.History); at.Before(g.before) {
+		g.before = at
+	}
 	var dead []string
 	kept := map[protocol.Name]bool{}
 	var oldest protocol.Name // of the committed ones that stay

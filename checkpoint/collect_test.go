@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/checkpoint"
 	"github.com/millrace/millrace/stream"
+	"github.com/millrace/millrace/stream/store"
 )
 
 // uploads is a table's store in memory: open uploads only.
@@ -306,4 +307,35 @@ func TestBeatForgets(t *testing.T) {
 			t.Fatalf("%d live after it came back, want 2", got)
 		}
 	})
+}
+
+// TestCollectClockAhead: history is not cut short by a worker whose clock is wrong.
+func TestCollectClockAhead(t *testing.T) {
+	s := scene{T: t, p: folder(t), ref: stream.TableRef{Name: "silver", Location: "/lake/silver/"}}
+	o := s.p.options(backThen{s.p.c}, "a")
+	o.Tables, o.History = &uploads{open: map[string]bool{}}, time.Hour
+	l := checkpoint.New(o)
+	s.join(l)
+	lane := s.acquire(l)
+	for i := range 3 {
+		s.commit(lane, uint64(i))
+	}
+	got, err := l.Collect(t.Context(), lane)
+	if err != nil || got != (checkpoint.Collected{}) {
+		t.Fatalf("collected %+v, %v", got, err)
+	}
+}
+
+// backThen is a store whose clock is a year behind that of its workers.
+type backThen struct{ store.Client }
+
+func (b backThen) List(ctx context.Context, prefix, after string) iter.Seq2[store.Object, error] {
+	return func(yield func(store.Object, error) bool) {
+		for o, err := range b.Client.List(ctx, prefix, after) {
+			o.Modified = o.Modified.AddDate(-1, 0, 0)
+			if !yield(o, err) {
+				return
+			}
+		}
+	}
 }
