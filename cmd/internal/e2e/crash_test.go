@@ -85,6 +85,7 @@ func (d *daemon) killedBySignal(limit time.Duration) bool {
 // TestCrashPoints kills the process at every point of the way, the first and the second time that it passes it, and looks at what
 // the next one makes of it.
 func TestCrashPoints(t *testing.T) {
+	t.Parallel()
 	topic := onS3(t, "crash")
 	o := newOrders(t, topic, 2)
 	o.produce(3000)
@@ -92,14 +93,11 @@ func TestCrashPoints(t *testing.T) {
 	var jobs []job
 	dir := t.TempDir() // shared, and gone only after all tables were compared
 	t.Run("points", func(t *testing.T) {
-		slots := make(chan struct{}, 4)
 		for _, where := range []string{"s3", "disk"} {
 			for _, point := range points() {
 				for n := 1; n <= 2; n++ {
 					t.Run(fmt.Sprintf("%s/%s:%d", where, point, n), func(t *testing.T) {
 						t.Parallel()
-						slots <- struct{}{}
-						defer func() { <-slots }()
 						p := topic
 						p.name = strings.ToLower(fmt.Sprintf("crash_%s_%s_%d", where, point, n))
 						p.lanes = 2
@@ -140,8 +138,10 @@ func crashAt(t *testing.T, p place, o *orders, at string) {
 
 // TestCrashInGarbageCollection leaves uploads and a manifest that nobody committed, and dies while they are collected.
 func TestCrashInGarbageCollection(t *testing.T) {
+	t.Parallel()
 	for _, where := range []string{"s3", "disk"} {
 		t.Run(where, func(t *testing.T) {
+			t.Parallel()
 			p := onS3(t, "garbage_"+where)
 			if where == "disk" {
 				p = onDisk(t, "garbage_"+where)
@@ -195,6 +195,7 @@ func TestCrashInGarbageCollection(t *testing.T) {
 
 // TestCrashWhileMemoryIsFull dies when a file was closed for memory, before its barrier.
 func TestCrashWhileMemoryIsFull(t *testing.T) {
+	t.Parallel()
 	p := onS3(t, "evict")
 	w := newWide(t, p, 2)
 	w.produce(24_000, 40)

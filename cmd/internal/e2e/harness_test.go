@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -27,7 +28,10 @@ import (
 	"github.com/millrace/millrace/deploy/real"
 )
 
-func TestMain(m *testing.M) { real.Main(m) }
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "4") // they wait more than they work
+	real.Main(m)
+}
 
 //go:embed check.py
 var checkProgram string

@@ -16,6 +16,7 @@ import (
 
 // TestNewPartitionsAndTopicsArePickedUp adds both to a running pipeline, with records in them before it can know of them.
 func TestNewPartitionsAndTopicsArePickedUp(t *testing.T) {
+	t.Parallel()
 	p := onDisk(t, "grow")
 	first := newOrders(t, p, 2)
 	first.produce(500)
@@ -77,6 +78,7 @@ func verifyBoth(t *testing.T, p place, os ...*orders) {
 
 // TestTransactionsOfProducers: what was aborted never appears, what is open holds reading back, and markers count as read.
 func TestTransactionsOfProducers(t *testing.T) {
+	t.Parallel()
 	p := onDisk(t, "txn")
 	p.lanes = 1
 	o := newOrders(t, p, 1)
@@ -163,6 +165,7 @@ func TestTransactionsOfProducers(t *testing.T) {
 
 // TestOnceEndsAtTheLastStableOffset: an open transaction is no reason to wait.
 func TestOnceEndsAtTheLastStableOffset(t *testing.T) {
+	t.Parallel()
 	p := onDisk(t, "stable")
 	o := newOrders(t, p, 1)
 	o.produce(500)
@@ -181,5 +184,24 @@ func TestOnceEndsAtTheLastStableOffset(t *testing.T) {
 	if err := cl.EndTransaction(context.Background(), kgo.TryAbort); err != nil {
 		t.Fatal(err)
 	}
+	o.verify(p)
+}
+
+// TestLatestIsResolvedOnce, when the pipeline is created: what comes after that is read, even if nothing had been committed.
+func TestLatestIsResolvedOnce(t *testing.T) {
+	t.Parallel()
+	p := onDisk(t, "latest")
+	o := newOrders(t, p, 2)
+	o.produce(400)
+	o.placed = nil // these lie before
+	conf := with(t, p.pipeline(t), "topics:", "start_at: latest, topics:")
+	if d := start(t, []string{"MILLRACE_CRASH_AT=acquire:1"}, "run", "--once", "--session-timeout", "2s", conf); !d.killedBySignal(time.Minute) {
+		t.Fatalf("did not die:\n%s", tail(d.stderr(), 2000))
+	}
+	o.produce(600)
+	if code, d := once(t, conf); code != 0 {
+		t.Fatalf("exit %d:\n%s", code, tail(d.stderr(), 2000))
+	}
+	o.settled(conf)
 	o.verify(p)
 }

@@ -24,6 +24,7 @@ const most = 512 << 20
 
 // TestManyTablePartitionsUnderALittleMemory spreads records over 500 days.
 func TestManyTablePartitionsUnderALittleMemory(t *testing.T) {
+	t.Parallel()
 	p := onDisk(t, "days")
 	p.lanes, p.every = 2, 30*time.Second
 	w := newWide(t, p, 4)
@@ -60,6 +61,7 @@ func TestManyTablePartitionsUnderALittleMemory(t *testing.T) {
 
 // TestALargeFileOnS3 is one that takes several parts.
 func TestALargeFileOnS3(t *testing.T) {
+	t.Parallel()
 	p := onS3(t, "large")
 	p.lanes, p.every = 1, 5*time.Minute
 	w := newWide(t, p, 1)

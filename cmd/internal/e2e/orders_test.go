@@ -79,7 +79,9 @@ func onDisk(t testing.TB, name string) place {
 func onS3(t testing.TB, name string) place {
 	t.Helper()
 	b := real.S3(t)
-	t.Setenv("S3_ENDPOINT", b.Endpoint) // for the readers
+	if err := os.Setenv("S3_ENDPOINT", b.Endpoint); err != nil { //nolint:usetesting // for the readers; the same for all tests
+		t.Fatal(err)
+	}
 	return place{name: name, broker: real.Kafka(t), lake: "s3://" + b.Name, s3: b.Endpoint, glue: real.Glue(t), lanes: 4, every: 300 * time.Millisecond}
 }
 

@@ -48,6 +48,7 @@ func refused(t testing.TB, p place, conf string, want ...string) {
 }
 
 func TestForeignThingsAreRefusedAndLeftAlone(t *testing.T) {
+	t.Parallel()
 	p := onDisk(t, "mine")
 	p.lanes = 2
 	o := newOrders(t, p, 2)
@@ -164,8 +165,10 @@ func refusedLane(t testing.TB, p place, conf, key string, want ...string) {
 
 // TestAForeignObjectAtOurKeyIsNeverOverwritten dies right after a commit; before its file is published, a stranger takes its name.
 func TestAForeignObjectAtOurKeyIsNeverOverwritten(t *testing.T) {
+	t.Parallel()
 	for _, where := range []string{"s3", "disk"} {
 		t.Run(where, func(t *testing.T) {
+			t.Parallel()
 			p := onS3(t, "foreign_"+where)
 			if where == "disk" {
 				p = onDisk(t, "foreign_"+where)
@@ -226,6 +229,7 @@ func firstFile(t testing.TB, l *lake, p place) string {
 
 // TestPositionsThatNoLongerHoldHalt looks at a topic that was changed behind the pipeline's back.
 func TestPositionsThatNoLongerHoldHalt(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		change func(t *testing.T, adm *kadm.Client, p place, o *orders)

@@ -63,6 +63,7 @@ func typedColumns() []typed {
 
 // TestEveryTypeReachesTheReaders writes every type of the language, nested ones too, and has both readers compare each value.
 func TestEveryTypeReachesTheReaders(t *testing.T) {
+	t.Parallel()
 	cols := typedColumns()
 	for _, where := range []string{"s3", "disk"} {
 		t.Run(where, func(t *testing.T) {

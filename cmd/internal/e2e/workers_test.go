@@ -103,6 +103,7 @@ func TestWorkersShareLanesAndTakeThemOver(t *testing.T) {
 
 // TestKills ends the process with SIGKILL at moments chosen by chance, while records are produced and consumed.
 func TestKills(t *testing.T) {
+	t.Parallel()
 	t.Logf("-seed %d", *seed)
 	r := rand.New(rand.NewPCG(*seed, 1))
 	p := onS3(t, "kills")
