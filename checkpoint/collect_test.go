@@ -326,6 +326,38 @@ func TestCollectClockAhead(t *testing.T) {
 	}
 }
 
+// TestHistoryBesideCollect: who reads history while garbage collection cuts it is told to read again, and not of a loss.
+func TestHistoryBesideCollect(t *testing.T) {
+	const third = "txn/0/00000000000000000003.00000000000000000002.json"
+	for _, c := range []struct {
+		name  string
+		gone  []string
+		class error
+	}{
+		{"cut", []string{first, second, third}, stream.ErrUnavailable},
+		{"a hole", []string{third}, stream.ErrLost},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene(t)
+			lane := s.acquire(s.l)
+			s.commit(lane, 2)
+			s.commit(lane, 3)
+			var err error
+			n := 0
+			for _, err = range s.l.History(t.Context(), "0", 1) {
+				if n++; n == 1 { // the second has been read, too: it has the hash of the first
+					for _, k := range c.gone {
+						s.remove(k)
+					}
+				}
+			}
+			if stream.Kind(err) != stream.Kind(c.class) {
+				t.Fatalf("after %d: got %v, want %v", n, err, c.class)
+			}
+		})
+	}
+}
+
 // backThen is a store whose clock is a year behind that of its workers.
 type backThen struct{ store.Client }
 

@@ -42,6 +42,9 @@ func (l *Ledger) History(ctx context.Context, id stream.LaneID, from uint64) ite
 			if errors.Is(err, errAged) && !held {
 				continue
 			}
+			if errors.Is(err, errAged) && l.cutOff(ctx, id, n.N) {
+				err = fmt.Errorf("ledger: number %d of lane %s aged out while it was to be read; read again: %w", n.N, id, stream.ErrUnavailable)
+			}
 			if err == nil && held && next.PrevSHA256 != sum {
 				err = mismatch(protocol.ManifestKey(id, protocol.Name{N: m.N, Epoch: m.Epoch}), "the manifest after it")
 			}
@@ -63,6 +66,16 @@ func (l *Ledger) History(ctx context.Context, id stream.LaneID, from uint64) ite
 		}
 		yield(m, nil)
 	}
+}
+
+// cutOff tells whether garbage collection has passed number n: it deletes manifests in their order.
+func (l *Ledger) cutOff(ctx context.Context, id stream.LaneID, n uint64) bool {
+	all, err := l.list(ctx, "list_manifests", protocol.ManifestPrefix(id), "")
+	if err != nil || len(all) == 0 {
+		return false
+	}
+	oldest, ok := protocol.ParseManifest(id, all[0].Key)
+	return ok && oldest.N > n
 }
 
 // names lists the committed names from number from to the head's. Those of pending numbers follow from the head alone.
