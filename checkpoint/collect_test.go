@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -369,5 +370,28 @@ func (b backThen) List(ctx context.Context, prefix, after string) iter.Seq2[stor
 				return
 			}
 		}
+	}
+}
+
+// TestBeatsDoNotPileUp: signs of life of sessions that are gone go after an hour, so that restarts leave no heap of them.
+func TestBeatsDoNotPileUp(t *testing.T) {
+	s := scene{T: t, p: folder(t)}
+	p, starts := s.plan()
+	joint, err := s.worker("a").Join(t.Context(), p, starts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, age := range map[string]time.Duration{"b": 59 * time.Minute, "c": 61 * time.Minute, "d": 30 * time.Hour} {
+		key := "live/" + id + ".json"
+		s.write(key, []byte(`{"id":"`+id+`"}`))
+		if err := os.Chtimes(s.p.c.Location()+key, time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := joint.Beat(t.Context(), stream.Session{ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := s.keys("live/"), []string{"live/a.json", "live/b.json"}; !slices.Equal(got, want) {
+		t.Fatalf("left %v, want %v", got, want)
 	}
 }

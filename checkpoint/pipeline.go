@@ -18,8 +18,10 @@ import (
 // alive is how long a session counts as living after its last change, by the observer's clock.
 const alive = 45 * time.Second
 
-// forgotten is after how long without a change the sign of life of a session is deleted, by the store's clock. It is but a hint.
-const forgotten = 24 * time.Hour
+// forgotten is after how long without a change the sign of life of a session is deleted, by the store's clock. It is but a
+// hint, and whoever wakes after it gives another. A worker that is restarted every few seconds leaves hundreds in that time,
+// which a newcomer reads one after the other.
+const forgotten = time.Hour
 
 // pipeline is pipeline.json, as this worker last saw it, and the signs of life of all.
 type pipeline struct {
