@@ -13,6 +13,9 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/schema"
 )
 
+// sampleWidth is the most columns of the screen that one value gets.
+const sampleWidth = 40
+
 // sampleRows reads the first rows of a Parquet file on disk as text: those of the wanted columns that are there and are no lists,
 // maps or structs, in the order in which they are wanted.
 func sampleRows(path string, rows int64, want []string) (header []string, cells [][]string, err error) {
@@ -82,7 +85,12 @@ func sampleColumn(chunk file.ColumnChunkReader, col *schema.Column, rows int64) 
 	case *file.Float64ColumnChunkReader:
 		return sampleValues(r.ReadBatch, col, rows, func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) })
 	case *file.ByteArrayColumnChunkReader:
-		return sampleValues(r.ReadBatch, col, rows, func(v parquet.ByteArray) string { return clip(string(v), 40) })
+		return sampleValues(r.ReadBatch, col, rows, func(v parquet.ByteArray) string {
+			if !col.LogicalType().Equals(schema.StringLogicalType{}) {
+				return clip(fmt.Sprintf("%x", []byte(v)), sampleWidth)
+			}
+			return clip(string(v), sampleWidth)
+		})
 	case *file.FixedLenByteArrayColumnChunkReader:
 		return sampleValues(r.ReadBatch, col, rows, func(v parquet.FixedLenByteArray) string {
 			if _, ok := col.LogicalType().(schema.DecimalLogicalType); ok {
