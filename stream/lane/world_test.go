@@ -227,6 +227,7 @@ func (w *world) join(ctx context.Context, l *life, session string) error {
 	if metrics == nil {
 		metrics = lane.NewMetrics(nil)
 	}
+	decoder := w.decoder // the next life may have another
 	var lanesTables stream.Tables = tables
 	if w.wrapTables != nil {
 		lanesTables = w.wrapTables(tables)
@@ -246,8 +247,8 @@ func (w *world) join(ctx context.Context, l *life, session string) error {
 				return nil, err
 			}
 			d, err := decode.New(row, decode.DefaultOptions())
-			if err == nil && w.decoder != nil {
-				d = w.decoder(d)
+			if err == nil && decoder != nil {
+				d = decoder(d)
 			}
 			return d, err
 		},

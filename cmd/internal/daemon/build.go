@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -98,24 +101,48 @@ func (p *pipeline) assemble(ctx context.Context, src input, reg prometheus.Regis
 	if err != nil {
 		return nil, err
 	}
+	ts.proof = ledger.TableProof // not before Join: it has the stores asked
 	pl, err := p.chain(src)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.connect(ctx, &pl, ts, joined, refs, reg); err != nil {
+	pl.Expected = lanesOf(starts, joined.State().Lanes)
+	open := &footers{}
+	if err := p.connect(ctx, &pl, ts, joined, refs, open, reg); err != nil {
 		return nil, err
 	}
 	p.log.Info("ready", "pipeline", p.c.Name, "incarnation", joined.State().Incarnation, "plan", joined.State().Plan.Epoch, "lanes", joined.State().Lanes, "partitions", len(starts))
 	m := lane.NewMetrics(reg)
 	m.CommitInterval.Set(p.c.Delivery.CommitEvery.Seconds())
-	return lane.NewWorker(pl, lane.Deps{
+	w := lane.NewWorker(pl, lane.Deps{
 		Ledger: ledger, Joined: joined, Tables: ts, Session: p.d.s.Session, Hooks: p.d.s.Hooks, Log: p.log, Metrics: m,
 		Collect: func(ctx context.Context, l stream.Lane) error {
 			_, err := ledger.Collect(ctx, l)
 			return err
 		},
 		Committed: p.d.s.Committed, Published: p.d.s.Published,
-	}), nil
+	})
+	open.worker.Store(w)
+	return w, nil
+}
+
+// footers ask the worker, which is made of the sinks that ask.
+type footers struct{ worker atomic.Pointer[lane.Worker] }
+
+func (f *footers) of(id stream.TxnID) map[string]string {
+	if w := f.worker.Load(); w != nil {
+		return w.Footer(id)
+	}
+	return nil
+}
+
+// lanesOf lists the lanes that have partitions.
+func lanesOf(starts []stream.Start, lanes int) []stream.LaneID {
+	seen := map[stream.LaneID]bool{}
+	for _, s := range starts {
+		seen[stream.LaneID(strconv.Itoa(int(s.Slot)%lanes))] = true
+	}
+	return slices.Sorted(maps.Keys(seen))
 }
 
 func (p *pipeline) tables(reg prometheus.Registerer) *tables {
@@ -184,10 +211,19 @@ func (p *pipeline) chain(src stream.Source) (lane.Pipeline, error) {
 	in := c.Source.Schema
 	for i, s := range c.Steps {
 		name := stepName(i, s)
-		pl.Steps = append(pl.Steps, lane.Step{Name: name, New: maker(s.Builder, in, name)})
+		pl.Steps = append(pl.Steps, lane.Step{Name: name, New: maker(s.Builder, in, name), Keeps: keeps(s.Kind)})
 		in = s.Schema
 	}
 	return pl, nil
+}
+
+// keeps tells whether steps of a kind let every row pass: one that does not come out of them is lost.
+func keeps(kind string) bool {
+	switch kind {
+	case "set", "select", "drop", "rename":
+		return true
+	}
+	return false
 }
 
 // stepName is how counts and dead letters call a step: by its own name, else by its place and kind.
@@ -210,7 +246,7 @@ func maker(b transform.Builder, in *arrow.Schema, name string) func() (stream.St
 }
 
 // connect claims the tables, brings them to the pipeline's columns, and hangs them on the chain.
-func (p *pipeline) connect(ctx context.Context, pl *lane.Pipeline, ts *tables, joined stream.Pipeline, refs []stream.TableRef, reg prometheus.Registerer) error {
+func (p *pipeline) connect(ctx context.Context, pl *lane.Pipeline, ts *tables, joined stream.Pipeline, refs []stream.TableRef, open *footers, reg prometheus.Registerer) error {
 	owner := stream.Owner{Pipeline: p.c.Name, Incarnation: joined.State().Incarnation, Ledger: p.c.Delivery.Ledger}
 	known := map[string]stream.TableState{}
 	table := func(ref stream.TableRef, schema *arrow.Schema, c sink.Config, kind config.Chosen) (*sink.Sink, error) {
@@ -239,7 +275,7 @@ func (p *pipeline) connect(ctx context.Context, pl *lane.Pipeline, ts *tables, j
 		known[ref.Name] = stream.TableState{Ref: ref, Schemas: []string{schema.String()}, Claimed: true}
 		c.Ref, c.Schema = ref, schema
 		return sink.New(c, sink.Deps{
-			Uploads: uploads, NewEncoder: encoder, Pool: p.d.pool, Hooks: p.d.s.Hooks, Log: p.log,
+			Uploads: uploads, NewEncoder: encoder, Pool: p.d.pool, Footer: open.of, Hooks: p.d.s.Hooks, Log: p.log,
 			Metrics: sink.NewMetrics(prometheus.WrapRegistererWith(prometheus.Labels{"sink": ref.Name}, reg)),
 		})
 	}
@@ -319,5 +355,6 @@ func (d *Daemon) share(reg prometheus.Registerer) {
 	d.uploads = object.Options{Gate: object.NewGate(32), Log: d.s.Log}
 }
 
-// firstTry bounds the building of a pipeline: a server that does not answer is away.
-const firstTry = 60 * time.Second
+// buildTime bounds the building of a pipeline: a server that does not answer is away. The proof of a slow store, 640 writes
+// for each location, takes most of it, and must be able to end: it would begin anew with every try.
+const buildTime = 3 * time.Minute

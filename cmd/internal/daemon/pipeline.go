@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -41,13 +42,13 @@ func (p *pipeline) run(ctx context.Context, first func(error)) error {
 			return nil
 		}
 		if p.d.s.Once && !errors.Is(err, stream.ErrUnavailable) {
-			return err
+			return p.named(err)
 		}
 		if time.Since(begin) > time.Minute {
 			wait = p.c.Retry.Initial
 		}
 		p.fail(err)
-		if stream.Kind(err) == "permanent" || stream.Kind(err) == "foreign" || stream.Kind(err) == "denied" {
+		if mended(err) {
 			wait = p.c.Retry.Max // a person has to do something first
 		}
 		p.log.Error("pipeline is not running, will retry", "pipeline", p.c.Name, "err", err, "in", wait.Round(time.Millisecond), "next", stream.Next(err))
@@ -62,21 +63,46 @@ func (p *pipeline) run(ctx context.Context, first func(error)) error {
 	}
 }
 
+// named adds the pipeline's name to err where there are several.
+func (p *pipeline) named(err error) error {
+	if err == nil || len(p.d.pipelines) == 1 {
+		return err
+	}
+	return fmt.Errorf("%s: %w", p.c.Name, err)
+}
+
+// mended tells whether only a person can mend a fault.
+func mended(err error) bool {
+	switch stream.Kind(err) {
+	case "permanent", "foreign", "denied", "lost":
+		return true
+	}
+	return false
+}
+
 // try is one life of the pipeline.
 func (p *pipeline) try(ctx context.Context, first func(error)) (err error) {
 	reg := &tracked{Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": p.c.Name}, p.d.registry)}
 	defer reg.forget()
-	build, cancel := context.WithTimeout(ctx, firstTry)
+	defer func() {
+		if v := recover(); v != nil { // one pipeline's fault is none of the others'
+			p.log.Error("a panic was caught; this is a fault of millrace, please report it", "pipeline", p.c.Name, "err", v, "stack", string(debug.Stack()))
+			err = fmt.Errorf("pipeline %s: panic: %v: %w", p.c.Name, v, stream.ErrPermanent)
+			first(p.named(err))
+		}
+	}()
+	build, cancel := context.WithTimeout(ctx, buildTime)
 	w, src, err := p.build(build, reg)
 	cancel()
-	first(err)
+	first(p.named(err))
+	first = func(error) {}
 	if err != nil {
 		return err
 	}
 	p.set(w, nil)
-	err = w.Run(ctx, p.d.s.Drain)
-	p.ended(w)
-	return errors.Join(err, src.Close())
+	defer func() { err = errors.Join(err, src.Close()) }()
+	defer p.ended(w)
+	return w.Run(ctx, p.d.s.Drain)
 }
 
 func (p *pipeline) set(w *lane.Worker, err error) {

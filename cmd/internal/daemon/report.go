@@ -2,9 +2,13 @@ package daemon
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/cmd/internal/status"
 	"github.com/millrace/millrace/stream"
+	"github.com/millrace/millrace/stream/lane"
 )
 
 // Budget is the memory that all pipelines share.
@@ -28,13 +32,13 @@ func (d *Daemon) Report(b *status.Board) {
 	}
 }
 
-// Say is the one word for what a pipeline is doing, with the reason and the next step if it does not do well. The worst lane
-// speaks for all.
+// Say is the one word for what a pipeline is doing, with the reasons and the next step if it does not do well. The
+// worst lanes speak for all.
 func (s *Status) Say(draining bool) (state status.State, reason, next string) {
 	switch {
 	case s.Err != nil:
 		state = status.Backoff
-		if k := stream.Kind(s.Err); k == "permanent" || k == "foreign" || k == "denied" || k == "lost" {
+		if mended(s.Err) {
 			state = status.Halted
 		}
 		return state, s.Err.Error(), stream.Next(s.Err)
@@ -43,22 +47,51 @@ func (s *Status) Say(draining bool) (state status.State, reason, next string) {
 	case !s.Up:
 		return status.Starting, "", ""
 	}
-	worst := 0
-	state = status.Running
-	for _, l := range s.Lanes {
-		for p, why := range l.Halted {
-			if worst < 3 {
-				worst, state, reason, next = 3, status.Halted, fmt.Sprintf("%s: %s", p, why), l.Next
+	var reasons []string
+	for _, rank := range []struct {
+		state status.State
+		of    func(*lane.LaneStatus) []string
+	}{
+		{status.Halted, haltedLane},
+		{status.Waiting, func(l *lane.LaneStatus) []string { return inState(l, "waiting", l.Reason) }},
+		{status.Starting, func(l *lane.LaneStatus) []string { return inState(l, "acquiring", "is being acquired") }},
+	} {
+		for i := range s.Lanes {
+			rs := rank.of(&s.Lanes[i])
+			if len(rs) > 0 && next == "" {
+				next = s.Lanes[i].Next
 			}
+			reasons = append(reasons, rs...)
 		}
-		switch {
-		case l.State == "halted" && worst < 4:
-			worst, state, reason, next = 4, status.Halted, fmt.Sprintf("lane %s: %s", l.Lane, l.Reason), l.Next
-		case l.State == "waiting" && worst < 2:
-			worst, state, reason, next = 2, status.Waiting, fmt.Sprintf("lane %s: %s", l.Lane, l.Reason), l.Next
-		case l.State == "acquiring" && worst < 1:
-			worst, state, reason, next = 1, status.Starting, fmt.Sprintf("lane %s is being acquired", l.Lane), ""
+		if len(reasons) > 0 {
+			return rank.state, join(reasons), next
 		}
 	}
-	return state, reason, next
+	return status.Running, "", ""
+}
+
+// haltedLane is why a lane, or partitions of it, wait for a person.
+func haltedLane(l *lane.LaneStatus) []string {
+	rs := inState(l, "halted", l.Reason)
+	for _, p := range slices.Sorted(maps.Keys(l.Halted)) {
+		rs = append(rs, fmt.Sprintf("%s: %s", p, l.Halted[p]))
+	}
+	return rs
+}
+
+func inState(l *lane.LaneStatus, state, reason string) []string {
+	if l.State != state {
+		return nil
+	}
+	return []string{fmt.Sprintf("lane %s: %s", l.Lane, reason)}
+}
+
+// most is how many reasons are told in full.
+const most = 8
+
+func join(reasons []string) string {
+	if n := len(reasons); n > most {
+		reasons = append(reasons[:most:most], fmt.Sprintf("and %d more", n-most))
+	}
+	return strings.Join(reasons, "; ")
 }

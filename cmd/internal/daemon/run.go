@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -60,8 +61,8 @@ func New(s Settings, registry *prometheus.Registry, cs []*config.Pipeline) *Daem
 }
 
 // Run keeps every pipeline running until ctx is over, and drains them then. With Once it returns when all input is done. If not
-// one pipeline can be started it returns the first one's error at once: then most likely something is wrong with this process
-// or its place, and whoever started it should hear so.
+// one pipeline can be started it returns all their errors at once: then most likely something is wrong with this process or
+// its place, and whoever started it should hear so.
 func (d *Daemon) Run(ctx context.Context) error {
 	run, stop := context.WithCancel(ctx)
 	defer stop()
@@ -99,9 +100,33 @@ func (d *Daemon) start(ctx context.Context, first <-chan error) error {
 			return nil
 		}
 	}
-	slices.SortStableFunc(errs, func(a, b error) int { return strings.Compare(stream.Kind(a), stream.Kind(b)) })
-	return errs[0]
+	slices.SortStableFunc(errs, func(a, b error) int { return cmp.Compare(telling(a), telling(b)) })
+	return &none{errs}
 }
+
+// telling orders faults by what a person should look at first: what is wrong here, then what is not allowed, then what is away.
+func telling(err error) int {
+	switch stream.Kind(err) {
+	case "denied":
+		return 1
+	case "unavailable", "full", "unknown", "fenced":
+		return 2
+	}
+	return 0
+}
+
+// none says why not one pipeline could be started. Its class is that of the fault to look at first.
+type none struct{ errs []error }
+
+func (n *none) Error() string {
+	words := make([]string, len(n.errs))
+	for i, err := range n.errs {
+		words[i] = err.Error()
+	}
+	return strings.Join(words, "\n")
+}
+
+func (n *none) Unwrap() error { return n.errs[0] }
 
 // Status of every pipeline, in the order of the configuration.
 func (d *Daemon) Status() []Status {

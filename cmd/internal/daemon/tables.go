@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -22,6 +23,7 @@ type tables struct {
 	metrics *store.Metrics
 	catalog *hive.Metrics
 	uploads object.Options
+	proof   func(context.Context, stream.TableRef) (*store.ProbeResult, error) // what the ledger knows of a store; nil: nothing yet
 
 	mu     sync.Mutex
 	opened map[string]*openTable
@@ -54,7 +56,7 @@ func (t *tables) get(ctx context.Context, ref stream.TableRef) (*openTable, erro
 	if err != nil {
 		return nil, err
 	}
-	o := &openTable{client: client, uploads: object.New(client, t.uploads), table: table}
+	o := &openTable{client: client, table: table}
 	t.opened[string(key)] = o
 	return o, nil
 }
@@ -71,7 +73,28 @@ func (t *tables) Uploads(ctx context.Context, ref stream.TableRef) (stream.Uploa
 	if err != nil {
 		return nil, err
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if o.uploads == nil {
+		options := t.uploads
+		if options.AbortAge, err = t.abortAge(ctx, ref); err != nil {
+			return nil, err
+		}
+		o.uploads = object.New(o.client, options)
+	}
 	return o.uploads, nil
+}
+
+// abortAge is how old an upload may become in the table's store, as far as that has been proven; 0: not known.
+func (t *tables) abortAge(ctx context.Context, ref stream.TableRef) (time.Duration, error) {
+	if t.proof == nil {
+		return 0, nil
+	}
+	proof, err := t.proof(ctx, ref)
+	if err != nil || proof == nil {
+		return 0, err
+	}
+	return proof.AbortAge, nil
 }
 
 // Table in its catalog.
