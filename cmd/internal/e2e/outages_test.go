@@ -105,7 +105,7 @@ func TestWhatIsWrongAtTheStart(t *testing.T) {
 		{"catalog away", with(t, onBucket, s3.glue, "http://"+nobody), nil, 69, []string{nobody}, ""},
 		{"wrong secret", onBucket, []string{"AWS_SECRET_ACCESS_KEY=wrong"}, 77, []string{"s3"}, ""},
 		{"missing bucket", with(t, onBucket, s3.lake+"/ledger", "s3://no-such-bucket/ledger"), nil, 1, []string{"no-such-bucket"}, ""},
-		{"missing topic", with(t, disk.pipeline(t), "topics: [away]", "topics: [nowhere]"), nil, 1, []string{"nowhere"}, ""},
+		{"missing topic", with(t, disk.pipeline(t), "topics: [away]", "topics: [no_such_topic]"), nil, 1, []string{"no_such_topic"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
