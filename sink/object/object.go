@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/stream"
@@ -77,15 +79,24 @@ func (u *Uploads) Verify(ctx context.Context, r stream.StagedRef) error {
 	if err != nil {
 		return u.fault("verify", r.Key, err)
 	}
-	same := len(parts) == len(r.Parts)
-	for i := 0; same && i < len(parts); i++ {
-		p, q := parts[i], r.Parts[i]
-		same = p.N == q.N && p.ETag == q.ETag && p.Size == q.Size && (p.CRC64NVME == "" || p.CRC64NVME == q.CRC64NVME)
-	}
-	if !same {
+	if !sameParts(parts, r.Parts) {
 		return fmt.Errorf("object: verify %s: %w: the store has %d other parts", r.Key, stream.ErrNoUpload, len(parts))
 	}
 	return nil
+}
+
+// sameParts tells whether the store has the bytes of ours. Checksums decide where it tells them: an encrypted part that was
+// sent twice, as after an answer that was lost, has another tag each time.
+func sameParts(there []store.Part, ours []stream.PartRef) bool {
+	return slices.EqualFunc(there, ours, func(p store.Part, q stream.PartRef) bool {
+		if p.N != q.N || p.Size != q.Size {
+			return false
+		}
+		if p.CRC64NVME != "" && q.CRC64NVME != "" {
+			return p.CRC64NVME == q.CRC64NVME
+		}
+		return strings.Trim(p.ETag, `"`) == strings.Trim(q.ETag, `"`) // lists leave the quotes out, here and there
+	})
 }
 
 // wholeCRC puts the checksums of parts together, if the store answered all of them.
@@ -115,6 +126,16 @@ func (u *Uploads) Publish(ctx context.Context, r stream.StagedRef) error {
 		parts[i] = store.Part{N: p.N, ETag: p.ETag, Size: p.Size, CRC64NVME: p.CRC64NVME}
 	}
 	err := u.c.Complete(ctx, r.Key, r.UploadID, parts)
+	if errors.Is(err, stream.ErrPermanent) {
+		// A part that was sent twice may have the tag of the one that came late. The same bytes will do.
+		there, perr := u.c.Parts(ctx, r.Key, r.UploadID)
+		if perr == nil && sameParts(there, r.Parts) {
+			for i := range parts {
+				parts[i].ETag = there[i].ETag
+			}
+			err = u.c.Complete(ctx, r.Key, r.UploadID, parts)
+		}
+	}
 	if errors.Is(err, store.ErrNoUpload) || errors.Is(err, store.ErrPrecondition) {
 		// Completed by another meanwhile, or by us with the answer lost; or somebody took the name.
 		done, herr := u.published(ctx, r)

@@ -311,11 +311,33 @@ func TestVerify(t *testing.T) {
 		want(t, "gone", u.Verify(t.Context(), gone), stream.ErrNoUpload)
 		bad = r
 		bad.Parts = slices.Clone(r.Parts)
+		bad.Parts[0].ETag = "of the same bytes, sent again"
+		want(t, "part sent twice", u.Verify(t.Context(), bad), nil)
+		bad.Parts[0].CRC64NVME, bad.Parts[0].ETag = "", r.Parts[0].ETag[1:len(r.Parts[0].ETag)-1]
+		want(t, "without quotes", u.Verify(t.Context(), bad), nil)
 		bad.Parts[0].ETag = `"other"`
 		want(t, "other part", u.Verify(t.Context(), bad), stream.ErrNoUpload)
 		time.Sleep(time.Hour)
 		want(t, "above half the abort age", u.Verify(t.Context(), r), stream.ErrNoUpload)
 	})
+}
+
+// TestPublishPartSentTwice: a part of an encrypted object that landed again after its answer was lost has another tag than
+// the one that was committed. The object is published all the same, if it has the same bytes.
+func TestPublishPartSentTwice(t *testing.T) {
+	c := folder(t)
+	u := object.New(c, object.Options{})
+	body := random(store.MinPart + 1)
+	r := seal(t, u, "k", body)
+	r.Parts[1].ETag = `"committed"`
+	other := r
+	other.Parts = slices.Clone(r.Parts)
+	other.Parts[1].CRC64NVME = store.EncodeCRC(1)
+	want(t, "other bytes", u.Publish(t.Context(), other), stream.ErrPermanent)
+	want(t, "publish", u.Publish(t.Context(), r), nil)
+	if !bytes.Equal(content(t, c, "k"), body) {
+		t.Error("other bytes were published")
+	}
 }
 
 func TestPublishByManyAtOnce(t *testing.T) { together(t, folder(t)) }
