@@ -454,3 +454,105 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%v rows went into the step, want 499", n)
 	}
 }
+
+// TestALaneWhoseLedgerHangsSaysSo: such calls are repeated without an end, and without an error.
+func TestALaneWhoseLedgerHangsSaysSo(t *testing.T) {
+	w := newWorld(t, 1, 200)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		w.lanes, w.src.bounded, w.src.pace = 1, false, time.Second
+		l, stop := w.start("s")
+		time.Sleep(10 * time.Second)
+		l.ledger.Add(storetest.Fault{Op: "put", Err: fmt.Errorf("disk: %w", stream.ErrFull)})
+		w.src.grow(400)
+		time.Sleep(time.Minute)
+		if s := l.worker.Status().Lanes[0]; s.State != "waiting" || !strings.Contains(s.Reason, "a commit has been under way") || s.Next == "" {
+			t.Errorf("got %+v", s)
+		}
+		l.ledger.Heal()
+		time.Sleep(time.Minute)
+		if s := l.worker.Status().Lanes[0]; s.State != "running" || s.Reason != "" {
+			t.Errorf("got %+v after the ledger was back", s)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	w.t = t
+	w.want(400)
+}
+
+// TestWhatIsPublishedIsRetiredInTheHead: with the next commit, or alone when there is none for a while.
+func TestWhatIsPublishedIsRetiredInTheHead(t *testing.T) {
+	w := newWorld(t, 1, 100)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		w.lanes, w.src.bounded, w.src.chunk, w.commitEvery = 1, false, 100, time.Second
+		var mu sync.Mutex
+		n := 0
+		w.hooks = &stream.Hooks{At: func(p stream.Point, _ stream.LaneID) {
+			if p == stream.W9 {
+				mu.Lock()
+				n++
+				mu.Unlock()
+			}
+		}}
+		reached := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return n
+		}
+		_, stop := w.start("s")
+		time.Sleep(4 * time.Second)
+		if got := reached(); got != 0 {
+			t.Errorf("W9 was reached %d times before it was quiet", got)
+		}
+		time.Sleep(4 * time.Second)
+		if got := reached(); got != 1 {
+			t.Errorf("W9 was reached %d times when it was quiet, want once", got)
+		}
+		w.src.grow(200)
+		time.Sleep(1500 * time.Millisecond)
+		w.src.grow(300)
+		time.Sleep(1500 * time.Millisecond)
+		if got := reached(); got != 2 {
+			t.Errorf("W9 was reached %d times, want it to ride in the second commit", got)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	w.t = t
+	w.want(300)
+}
+
+// TestGiantRecordsLeaveNoMemoryBehind: the buffers of a batch grow with its records, in every part of the chain.
+func TestGiantRecordsLeaveNoMemoryBehind(t *testing.T) {
+	w := newWorld(t, 1, 60)
+	w.lanes, w.src.chunk = 1, 20
+	for i := range 20 { // no folder can have such a name, so that they are dead letters
+		w.src.bad[i] = fmt.Sprintf(`{"id":%d,"day":%q}`, i, strings.Repeat("x", 1<<20))
+	}
+	seen := map[*stream.Batch]bool{}
+	w.decoder = func(d stream.Decoder) stream.Decoder {
+		return watching{d, func(b *stream.Batch) { seen[b] = true }}
+	}
+	w.through(1)
+	if n := len(w.ids()); n != 40 || w.dead() != 20 {
+		t.Errorf("got %d rows and %d dead letters, want 40 and 20", n, w.dead())
+	}
+	if len(seen) != 2 {
+		t.Errorf("the lane had %d batches, want a new one after the giant one", len(seen))
+	}
+}
+
+// watching is a decoder that tells of the batches that it fills.
+type watching struct {
+	stream.Decoder
+	at func(*stream.Batch)
+}
+
+func (d watching) Decode(raw *stream.RawBatch, from int, into *stream.Batch) (int, error) {
+	d.at(into)
+	return d.Decoder.Decode(raw, from, into)
+}

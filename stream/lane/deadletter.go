@@ -75,6 +75,9 @@ func (d *deadLetters) write(ctx context.Context, t *txn, set *stream.RawSet) err
 			return fmt.Errorf("%d dead letters cannot be written: %s: %w", n, d.batch.Raw.Bad[0].Reason, stream.ErrPermanent)
 		}
 		t.deadIn += int64(d.batch.Rows)
+		if d.batch.Cols[9].Size()+d.batch.Cols[8].Size() > giantBytes {
+			d.batch = stream.NewBatch(DeadLetterSchema())
+		}
 	}
 	return nil
 }

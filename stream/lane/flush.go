@@ -25,9 +25,11 @@ func (h *hold) cut(ctx context.Context) error {
 	h.w.d.Hooks.Reach(stream.W1, h.r.id)
 	f := &flight{t: t, at: bookmarks, done: make(chan struct{})}
 	h.flight = f
+	h.r.flies(time.Now())
 	h.wg.Go(func() {
 		defer h.r.wake.poke()
 		defer close(f.done)
+		defer h.r.flies(time.Time{})
 		f.err = guard(func() error { return h.flush(ctx, t, bookmarks) })
 		var p *panicked
 		if errors.As(f.err, &p) && !t.sent {

@@ -31,6 +31,7 @@ type runner struct {
 	tot       Totals
 	published *publisher
 	txns      []*txn // open, or being flushed
+	flying    time.Time // when the flush under way began; zero: none
 	suspects  map[stream.PartitionID]suspicion
 }
 
@@ -253,6 +254,7 @@ func (r *runner) status() LaneStatus {
 	for k, v := range r.st.Halted {
 		s.Halted[k] = v
 	}
+	r.slow(&s)
 	if p := r.published; p != nil {
 		n, err := p.state()
 		s.Pending = n
@@ -264,6 +266,27 @@ func (r *runner) status() LaneStatus {
 		}
 	}
 	return s
+}
+
+// slow tells of a lane that waits for its ledger or a store for so long that a person should know: their calls are repeated
+// without an end, and without an error here.
+func (r *runner) slow(s *LaneStatus) {
+	switch now := time.Now(); {
+	case s.State == "acquiring" && now.Sub(s.Since) > slowAfter:
+		s.Reason = fmt.Sprintf("it has not been acquired for %s: the ledger does not answer, or another live worker has it", now.Sub(s.Since).Round(time.Second))
+	case s.State == "running" && !r.flying.IsZero() && now.Sub(r.flying) > slowAfter:
+		s.Reason = fmt.Sprintf("a commit has been under way for %s: a store does not answer", now.Sub(r.flying).Round(time.Second))
+	default:
+		return
+	}
+	s.State, s.Next = "waiting", "the log's warnings name the store and its answers; it goes on by itself"
+}
+
+// flies notes that a flush is under way, or, with a zero time, that it has ended.
+func (r *runner) flies(since time.Time) {
+	r.mu.Lock()
+	r.flying = since
+	r.mu.Unlock()
 }
 
 func (r *runner) totals() Totals {

@@ -94,6 +94,8 @@ const (
 	haltedWait = 30 * time.Second
 	// goodHold is how long a lane must have been held for its next fault to count as a new one.
 	goodHold = 2 * time.Minute
+	// slowAfter is how long a lane may be acquired, or a commit be under way, before status says so.
+	slowAfter = 30 * time.Second
 	// leastWait is the least time between two tries of anything.
 	leastWait = time.Millisecond
 	// abortTimeout bounds the dropping of open files, which garbage collection would find too.
