@@ -49,18 +49,20 @@ func (p *progress) loop() {
 	t := time.NewTicker(every)
 	defer t.Stop()
 	defer p.g.screen.draw("", 0)
-	draining := p.run.Done()
 	p.speed.add(time.Now(), 0)
+	draining := p.run.Done()
 	for {
-		now := time.Now()
 		select {
 		case <-p.quit:
 			return
 		case <-draining:
 			draining = nil
-		case now = <-t.C:
+			if p.g.screen.tty {
+				p.show(time.Now())
+			}
+		case now := <-t.C:
+			p.show(now)
 		}
-		p.show(now)
 	}
 }
 
@@ -80,8 +82,8 @@ func (p *progress) show(now time.Time) {
 		p.log()
 		return
 	}
-	// The last column stays free: some terminals wrap as soon as it is written.
-	p.g.screen.draw(fit(p.totals.pieces(now, &p.speed), p.g.screen.size()-1, p.g.colours(p.g.screen)))
+	// The last column stays free, as some terminals wrap as soon as it is written, and two more for the ^C that they echo.
+	p.g.screen.draw(fit(p.totals.pieces(now, &p.speed), p.g.screen.size()-3, p.g.colours(p.g.screen)))
 }
 
 func (p *progress) log() {
