@@ -47,7 +47,7 @@ func (t *Table) Apply(ctx context.Context, ms []stream.Manifest) error {
 		return err
 	}
 	t.see(e)
-	for chunk := range slices.Chunk(t.unknown(ps), maxAdd) {
+	for chunk := range slices.Chunk(t.unknown(ps), e.batch()) {
 		if err := t.add(ctx, e, chunk); err != nil {
 			return err
 		}

@@ -28,8 +28,12 @@ type catalog interface {
 	Locations(ctx context.Context, ps []partition) (map[string]string, error)
 }
 
-// maxAdd is Glue's limit for BatchCreatePartition.
-const maxAdd = 100
+const (
+	// maxAdd is Glue's limit for BatchCreatePartition.
+	maxAdd = 100
+	// maxAddBytes bounds such a request: each partition carries the table's columns, 500 of which take 25 kB and more.
+	maxAddBytes = 1 << 20
+)
 
 // entry is what a catalog knows of a table.
 type entry struct {
@@ -38,6 +42,7 @@ type entry struct {
 	Keys       []column
 	Properties map[string]string
 	version    string
+	weight     int // bytes that one partition of it takes in a request, about; 0: little
 	native     any // the catalog's own form, so that what we do not know of survives an update
 }
 
@@ -50,6 +55,9 @@ type partition struct {
 	Values   []string `json:"values"`
 	Location string   `json:"location"`
 }
+
+// batch is how many partitions of the table go into one request.
+func (e *entry) batch() int { return max(1, min(maxAdd, maxAddBytes/max(1, e.weight))) }
 
 // key tells partitions apart. NUL cannot be mistaken for a part of a value: a value with NUL is escaped here.
 func (p partition) key() string {

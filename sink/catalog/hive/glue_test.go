@@ -30,6 +30,9 @@ type answer struct {
 	body   string
 }
 
+// cutOff is an answer of 200 whose connection is reset before its end.
+var cutOff = answer{200, ""}
+
 func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	_, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
@@ -41,6 +44,12 @@ func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a.mu.Unlock()
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	if now == cutOff {
+		w.Header().Set("Content-Length", "100")
+		w.WriteHeader(now.status)
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
 	w.WriteHeader(now.status)
 	_, _ = io.WriteString(w, now.body)
 }
@@ -221,6 +230,71 @@ func TestGlueBatchErrors(t *testing.T) {
 				t.Errorf("%d partitions are taken for known after %v", known, err)
 			}
 		})
+	}
+}
+
+// TestGlueCutOff: a 200 whose end never came tells nothing. What was to be made is asked for; nothing is made twice, and
+// nothing halts.
+func TestGlueCutOff(t *testing.T) {
+	made := answer{200, `{"Partitions":[{"Values":["1"],"StorageDescriptor":{"Location":"s3://lake/orders/day=1/"}}]}`}
+	exists := answer{200, `{"Errors":[{"PartitionValues":["1"],"ErrorDetail":{"ErrorCode":"AlreadyExistsException"}}]}`}
+	table := answer{200, glueTableJSON}
+	a := &answers{next: map[string][]answer{
+		"GetTable":             {cutOff, table, table, table},
+		"BatchCreatePartition": {cutOff, exists, exists},
+		"BatchGetPartition":    {cutOff, made},
+	}}
+	tab := glueOver(t, a, staticAWS)
+	for try := range 3 {
+		if err := tab.Apply(t.Context(), txn(tab, "1")); !errors.Is(err, stream.ErrUnavailable) {
+			t.Fatalf("try %d: got %v, want unavailable", try, err)
+		}
+	}
+	if err := tab.Apply(t.Context(), txn(tab, "1")); err != nil {
+		t.Fatal(err)
+	}
+
+	a = &answers{next: map[string][]answer{
+		"GetTable":    {failure(400, "EntityNotFoundException"), failure(400, "EntityNotFoundException"), table},
+		"CreateTable": {cutOff},
+	}}
+	tab = glueOver(t, a, staticAWS)
+	if err := tab.Claim(t.Context(), ours); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tab.Ensure(t.Context(), schemaOf("a")); err != nil {
+		t.Fatalf("the table was made, and only the answer lost: %v", err)
+	}
+}
+
+// TestGlueWideTable: partitions of a table of many columns go in requests that stay small, all of them.
+func TestGlueWideTable(t *testing.T) {
+	var columns []string
+	for i := range 500 {
+		columns = append(columns, fmt.Sprintf(`{"Name":"column_number_%d","Type":"decimal(38,9)","Comment":%q}`, i, strings.Repeat("x", 100)))
+	}
+	table := strings.Replace(glueTableJSON, `{"Name":"a","Type":"string","Comment":"first","Parameters":{"x":"y"}}`, strings.Join(columns, ","), 1)
+	a := &answers{next: map[string][]answer{"GetTable": {{200, table}}}}
+	var days []string
+	for i := range 250 {
+		days = append(days, fmt.Sprint(1000+i))
+		a.next["BatchCreatePartition"] = append(a.next["BatchCreatePartition"], answer{200, `{}`})
+	}
+	tab := glueOver(t, a, staticAWS)
+	if err := tab.Apply(t.Context(), txn(tab, days...)); err != nil {
+		t.Fatal(err)
+	}
+	sent := 0
+	for _, s := range a.asked {
+		if strings.HasPrefix(s, "BatchCreatePartition ") {
+			sent += strings.Count(s, `"Values"`)
+			if len(s) > maxAddBytes {
+				t.Errorf("a request has %d bytes", len(s))
+			}
+		}
+	}
+	if sent != len(days) {
+		t.Errorf("%d partitions were sent, want %d", sent, len(days))
 	}
 }
 
