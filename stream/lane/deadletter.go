@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -93,19 +94,21 @@ func (d *deadLetters) row(t *txn, set *stream.RawSet, bad *stream.BadRow) {
 	c[5].AppendI64(rec.Offset)
 	c[6].AppendNull()
 	c[7].AppendNull()
-	bytesOrNull(c[8], rec.Key)
-	bytesOrNull(c[9], rec.Value[:min(int64(len(rec.Value)), d.limit)])
+	bytesOrNull(c[8], d.cut(rec.Key))
+	if bad.Code == tooLarge {
+		c[9].AppendNull() // the digest stands for it
+	} else {
+		bytesOrNull(c[9], d.cut(rec.Value))
+	}
 	c[10].AppendI64(int64(len(rec.Value)))
 	sum := sha256.Sum256(rec.Value)
 	c[11].AppendString(hex.EncodeToString(sum[:]))
-	for _, h := range rec.Headers {
-		kv := c[12].Kids[0]
-		kv.Kids[0].AppendString(h.Key)
-		bytesOrNull(kv.Kids[1], h.Value)
-		kv.EndRow()
+	d.headers(c[12], rec.Headers)
+	if rec.Timestamp == stream.NoTime || rec.Timestamp < firstTime || rec.Timestamp > lastTime {
+		c[13].AppendNull()
+	} else {
+		c[13].AppendI64(int64(rec.Timestamp))
 	}
-	c[12].EndRow()
-	c[13].AppendI64(int64(rec.Timestamp))
 	c[14].AppendString(bad.Step)
 	if bad.Column == "" {
 		c[15].AppendNull()
@@ -117,6 +120,32 @@ func (d *deadLetters) row(t *txn, set *stream.RawSet, bad *stream.BadRow) {
 	c[18].AppendString(t.id.String())
 	d.batch.Rows++
 	d.batch.Origin = append(d.batch.Origin, bad.Origin)
+}
+
+const (
+	// tooLarge is the code of records over a size limit, whose bytes are not kept.
+	tooLarge = "too_large"
+	// Years 1 to 9999, which every reader knows.
+	firstTime = stream.Micros(-62_135_596_800_000_000)
+	lastTime  = stream.Micros(253_402_300_799_999_999)
+)
+
+// cut is at most raw_limit bytes of b; nil stays nil.
+func (d *deadLetters) cut(b []byte) []byte { return b[:min(int64(len(b)), d.limit)] }
+
+// headers writes as many headers as raw_limit has room for.
+func (d *deadLetters) headers(v *stream.Vec, hs []stream.Header) {
+	left := d.limit
+	for _, h := range hs {
+		if left -= int64(len(h.Key) + len(h.Value)); left < 0 {
+			break
+		}
+		kv := v.Kids[0]
+		kv.Kids[0].AppendString(strings.ToValidUTF8(h.Key, "\uFFFD"))
+		bytesOrNull(kv.Kids[1], h.Value)
+		kv.EndRow()
+	}
+	v.EndRow()
 }
 
 func bytesOrNull(v *stream.Vec, b []byte) {

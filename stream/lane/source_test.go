@@ -17,6 +17,7 @@ type memorySource struct {
 	partitions, records int
 	bounded             bool
 	bad                 map[int]string // values that replace good ones
+	shape               func(i int, r *stream.Record)
 	turns               chan stream.Change
 
 	flush   time.Duration // how long a revocation may take; 0: for ever
@@ -186,7 +187,11 @@ func (r *memoryReader) pop() (*stream.RawBatch, error) {
 			if v, ok := r.s.bad[i]; ok {
 				value = v
 			}
-			raw.Records = append(raw.Records, stream.Record{Value: []byte(value), Offset: int64(n)})
+			rec := stream.Record{Value: []byte(value), Offset: int64(n)}
+			if r.s.shape != nil {
+				r.s.shape(i, &rec)
+			}
+			raw.Records = append(raw.Records, rec)
 			raw.Bytes += int64(len(value))
 		}
 		r.at[id] = to
