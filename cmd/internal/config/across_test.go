@@ -110,6 +110,7 @@ func TestTogether(t *testing.T) {
 	}
 	for _, c := range []struct{ name, a, b, want string }{
 		{"apart", remote("a", "la", "da"), remote("b", "lb", "db"), ""},
+		{"ledgers side by side", change("./t/", "s3://lake/a/") + "delivery: {ledger: s3://lake/_millrace/a/}\n", change("./t/", "s3://lake/b/") + "delivery: {ledger: s3://lake/_millrace/b/}\n", ""},
 		{"one name", base + "name: x\n", change("./t/", "./u/") + "name: x\n", "two pipelines are called \"x\"; the other is DIR/a.yaml [E3012]"},
 		{"one ledger", remote("a", "l", "da"), remote("b", "l", "db"), "DIR/b.yaml: the ledger s3://lake/l/ is that of DIR/a.yaml too [E3011]"},
 		{"one location", base, base, "DIR/b.yaml: sink \"parquet\" and sink \"parquet\" of DIR/a.yaml have one location, /work/dir/t/ [E3008]"},

@@ -52,7 +52,8 @@ type deadLetterBlock struct {
 	RawLimit stream.Bytes `yaml:"raw_limit" doc:"Bytes of a record that its dead letter keeps at most."`
 }
 
-// deadLetter reads the block. Without a location it is beside the ledger.
+// deadLetter reads the block. Without a location it is beside the ledger, under the pipeline's name: ledgers that stand side by side
+// must not share one table.
 func (l *loader) deadLetter(n *node, p *Pipeline) {
 	b := deadLetterBlock{MaxRatio: 0.05, RawLimit: 1 << 20}
 	if n != nil {
@@ -74,8 +75,8 @@ func (l *loader) deadLetter(n *node, p *Pipeline) {
 			return
 		}
 	}
-	if led := p.Delivery.Ledger; led != "" {
-		p.DeadLetter.Location = beside(led, "dead_letter")
+	if led := p.Delivery.Ledger; led != "" && p.Name != "" {
+		p.DeadLetter.Location = beside(led, "dead_letter/"+p.Name)
 	}
 }
 

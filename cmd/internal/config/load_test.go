@@ -27,7 +27,7 @@ func TestDefaults(t *testing.T) {
 	if p.Delivery != want {
 		t.Errorf("got %+v, want %+v", p.Delivery, want)
 	}
-	if d := p.DeadLetter; d.Location != "/work/dir/.millrace/p/dead_letter/" || d.MaxRatio != 0.05 || d.RawLimit != 1<<20 || d.Kind != "parquet" {
+	if d := p.DeadLetter; d.Location != "/work/dir/.millrace/p/dead_letter/p/" || d.MaxRatio != 0.05 || d.RawLimit != 1<<20 || d.Kind != "parquet" {
 		t.Errorf("got %+v", d)
 	}
 	if p.Retry != (config.Retry{Initial: 500 * time.Millisecond, Max: 30 * time.Second}) {
@@ -131,7 +131,7 @@ func TestEverything(t *testing.T) {
 	if d.CommitEvery != 90*time.Second || d.CommitSize != 10<<20 || d.Lanes != 3 || d.Ledger != "s3://lake/_millrace/orders/" || d.History != 60*time.Hour || d.MaxPending != 1 {
 		t.Errorf("got %+v", d)
 	}
-	if p.DeadLetter.Location != "s3://lake/_millrace/dead_letter/" || p.DeadLetter.MaxRatio != 0.005 || p.DeadLetter.RawLimit != 1024 {
+	if p.DeadLetter.Location != "s3://lake/_millrace/dead_letter/orders/" || p.DeadLetter.MaxRatio != 0.005 || p.DeadLetter.RawLimit != 1024 {
 		t.Errorf("got %+v", p.DeadLetter)
 	}
 	if p.Retry != (config.Retry{Initial: time.Second, Max: time.Minute, GiveUpAfter: time.Hour}) {
