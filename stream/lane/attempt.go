@@ -21,9 +21,9 @@ const (
 	crashLimit = 3
 	// trialRecords is how many records are tried at a time while none is suspected: 13 ends more isolate one of them.
 	trialRecords = 8192
-	// cautionFor is how long a lane stays cautious: the killer may lie far behind the positions, and a cautious lane, slow as
-	// it is, gets as far in that time as others in their last transaction.
-	cautionFor = 10 * time.Minute
+	// cautionFor is how long a lane stays cautious. The killer may lie far behind the positions; but all that is taken until
+	// then is committed, so that every three ends begin closer to it.
+	cautionFor = 2 * time.Minute
 )
 
 // caution is what a hold knows of crashes.

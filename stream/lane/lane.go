@@ -30,7 +30,7 @@ type runner struct {
 	st        LaneStatus
 	tot       Totals
 	published *publisher
-	txns      []*txn // open, or being flushed
+	txns      []*txn    // open, or being flushed
 	flying    time.Time // when the flush under way began; zero: none
 	suspects  map[stream.PartitionID]suspicion
 }

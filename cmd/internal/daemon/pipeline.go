@@ -38,8 +38,12 @@ func (p *pipeline) run(ctx context.Context, first func(error)) error {
 		begin := time.Now()
 		err := p.try(ctx, first)
 		first = func(error) {}
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			return nil
+		}
+		if ctx.Err() != nil {
+			p.log.Warn("pipeline ended with an error when it was told to stop; what is not committed is read again", "pipeline", p.c.Name, "err", err, "next", stream.Next(err))
+			return nil //nolint:nilerr // told to stop, and stopped
 		}
 		if p.d.s.Once && !errors.Is(err, stream.ErrUnavailable) {
 			return p.named(err)
