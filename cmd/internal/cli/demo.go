@@ -67,6 +67,7 @@ type demoRun struct {
 	addr   string // of the broker
 	url    string // of the HTTP server
 	first  *firstCommit
+	end    *drain
 	begin  time.Time
 }
 
@@ -104,7 +105,7 @@ func (g *global) demo(ctx context.Context, p process, o demoOptions) error {
 		return err
 	}
 	defer srv.stop()
-	r.url = srv.url
+	r.url, r.end = srv.url, watchDrain(ctx, p.drainTimeout)
 	return r.run(ctx)
 }
 
@@ -179,10 +180,7 @@ func (r *demoRun) run(ctx context.Context) error {
 	}
 	r.first.showNow() // a short run may be over before it was shown
 	r.summary(ctx)
-	if ctx.Err() != nil {
-		return &exit{code: signalled(ctx, exitDone)}
-	}
-	return nil
+	return r.end.exit()
 }
 
 func (r *demoRun) summary(ctx context.Context) {
@@ -194,8 +192,8 @@ func (r *demoRun) summary(ctx context.Context) {
 	if at.pending > 0 {
 		pending = paint(r.g.colours(r.g.screen), yellow, plural(at.pending, "transaction")+" committed and not yet published") + ": the next start does it."
 	}
-	words := r.g.drainWords(true)
-	if ctx.Err() == nil {
+	words := r.end.words(r.g)
+	if words == "" {
 		words = "all " + paint(r.g.colours(r.g.screen), green, "committed") + " after " + round(time.Since(r.begin)).String() + ". "
 	}
 	fmt.Fprintf(r.g.screen, "%s%s. %s Went to %s\n", words, countWords(r.d.Status()[0].Totals), pending, r.path("lake", demoTopic))

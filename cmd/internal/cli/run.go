@@ -73,17 +73,14 @@ func (g *global) run(ctx context.Context, paths []string, p process, once bool, 
 	log.Info("millrace runs", "pipelines", len(cs), "http", srv.url, "memory_limit", memory.String())
 	prog := g.watch(ctx, d)
 	defer context.AfterFunc(ctx, func() { log.Info("draining", "within", p.drainTimeout) })()
-	begin := time.Now()
+	begin, end := time.Now(), watchDrain(ctx, p.drainTimeout)
 	err = d.Run(ctx)
 	prog.stop()
 	if err != nil {
 		return err
 	}
-	g.summary(d.Status(), time.Since(begin), ctx.Err() != nil)
-	if ctx.Err() != nil {
-		return &exit{code: signalled(ctx, exitDone)}
-	}
-	return nil
+	g.summary(d.Status(), time.Since(begin), end)
+	return end.exit()
 }
 
 // load reads and checks configurations, and prints what is wrong with them.

@@ -1,12 +1,17 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/millrace/millrace/cmd/internal/daemon"
@@ -32,12 +37,12 @@ func (x *terminalOf) Write(b []byte) (int, error) {
 		for len(x.lines) <= x.at {
 			x.lines = append(x.lines, nil)
 		}
-		switch {
-		case s[i] == '\n':
+		switch s[i] {
+		case '\n':
 			x.at, x.col = x.at+1, 0
-		case s[i] == '\r':
+		case '\r':
 			x.col = 0
-		case s[i] == 0x1b:
+		case 0x1b:
 			n, last := 0, rune(0)
 			for i += 2; i < len(s); i++ {
 				if s[i] >= '0' && s[i] <= '9' {
@@ -225,4 +230,39 @@ func TestWords(t *testing.T) {
 			t.Errorf("got %q, want %q", c.got, c.want)
 		}
 	}
+}
+
+func TestDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			name   string
+			signal os.Signal
+			took   time.Duration
+			code   int
+			words  string
+		}{
+			{"no signal", nil, time.Minute, 0, ""},
+			{"Ctrl-C", syscall.SIGINT, 29 * time.Second, 130, "draining … committed. "},
+			{"SIGTERM", syscall.SIGTERM, time.Second, 143, "draining … committed. "},
+			{"no time left", syscall.SIGTERM, 30 * time.Second, 75, "draining … not all was committed within 30s: the next start reads the rest again. "},
+		} {
+			ctx, stop := context.WithCancelCause(t.Context())
+			d := watchDrain(ctx, 30*time.Second)
+			time.Sleep(time.Hour) // of running
+			if c.signal != nil {
+				stop(signalledBy{c.signal})
+			}
+			time.Sleep(c.took)
+			synctest.Wait()
+			g := &global{screen: newScreen(io.Discard), color: "never"}
+			if got := d.words(g); got != c.words {
+				t.Errorf("%s: got %q, want %q", c.name, got, c.words)
+			}
+			var e *exit
+			if err := d.exit(); errors.As(err, &e) != (c.code != 0) || e != nil && e.code != c.code {
+				t.Errorf("%s: got %+v, want %d", c.name, err, c.code)
+			}
+			stop(nil)
+		}
+	})
 }

@@ -55,14 +55,14 @@ func Reference(c Components) []Section {
 		{"on_gap", "word", "halt", "records that are gone before they were read: halt"},
 	}}}
 	for _, s := range c.Sources {
-		sections = append(sections, section("source."+s.Kind, "", s.New()))
+		sections = append(sections, section("source."+s.Kind, s.New()))
 	}
 	for _, f := range c.Formats {
-		if s := section("source.decode."+f.Kind, "", f.New()); len(s.Keys) > 0 {
+		if s := section("source.decode."+f.Kind, f.New()); len(s.Keys) > 0 {
 			sections = append(sections, s)
 		}
 	}
-	sections = append(sections, section("source.metadata", "", &Metadata{}))
+	sections = append(sections, section("source.metadata", &Metadata{}))
 	sections = append(sections, Section{Path: "sinks[]", Doc: "One file format, by its name, and where its rows come from.", Keys: []Key{
 		{"name", "name", "the format's name", "name of the sink, as metrics and commits call it"},
 		{"from", "name", "the last step", "the step whose rows it takes: the step's `as`"},
@@ -71,17 +71,17 @@ func Reference(c Components) []Section {
 	for _, s := range c.Sinks {
 		b := layout{MaxOpen: 10_000}
 		b.Roll.Size = 256 << 20
-		sections = append(sections, section("sinks[]."+s.Kind, "", &b, s.New()))
+		sections = append(sections, section("sinks[]."+s.Kind, &b, s.New()))
 	}
 	for _, s := range c.Catalogs {
-		sections = append(sections, section("sinks[].catalog."+s.Kind, "", s.New()))
+		sections = append(sections, section("sinks[].catalog."+s.Kind, s.New()))
 	}
 	d := p.Delivery
 	sections = append(sections,
-		section("delivery", "", &deliveryBlock{d.CommitEvery, d.CommitSize, d.Lanes, strings.ReplaceAll(d.Ledger, "/.millrace", "./.millrace"), d.History, d.MaxPending}),
-		section("dead_letter", "", &deadLetterBlock{MaxRatio: share(p.DeadLetter.MaxRatio), RawLimit: p.DeadLetter.RawLimit}),
-		section("retry", "", &retryBlock{p.Retry.Initial, p.Retry.Max, patience(p.Retry.GiveUpAfter)}),
-		section("store", "", &storeBlock{}))
+		section("delivery", &deliveryBlock{d.CommitEvery, d.CommitSize, d.Lanes, strings.ReplaceAll(d.Ledger, "/.millrace", "./.millrace"), d.History, d.MaxPending}),
+		section("dead_letter", &deadLetterBlock{MaxRatio: share(p.DeadLetter.MaxRatio), RawLimit: p.DeadLetter.RawLimit}),
+		section("retry", &retryBlock{p.Retry.Initial, p.Retry.Max, patience(p.Retry.GiveUpAfter)}),
+		section("store", &storeBlock{}))
 	return sections
 }
 
@@ -103,8 +103,8 @@ func Steps() []Key {
 }
 
 // section lists the keys of structs by their tags; what they hold are the defaults.
-func section(path, doc string, of ...any) Section {
-	s := Section{Path: path, Doc: doc}
+func section(path string, of ...any) Section {
+	s := Section{Path: path}
 	for _, v := range of {
 		rv := reflect.ValueOf(v).Elem()
 		if rv.Kind() == reflect.Struct {
