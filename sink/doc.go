@@ -29,8 +29,10 @@
 // # Memory
 //
 // One Pool per process knows the open files of all sinks and lanes. When the process's Budget is exceeded, whoever is
-// writing closes the coldest files, its own or another lane's, and waits until there is room. Files count as equally cold
-// if they were last written within the same eighth of the limit's worth of rows; among these the largest go first, so that
+// writing has row groups ended early, those of the files that hold most rows, its own or another lane's, and waits until there
+// is room: encoded, rows take a fifth, leave in parts, and the file stays open. Where that does not suffice, as with many
+// small partitions, or when parts not yet full fill the memory, the coldest files are closed. Files count as equally cold if
+// they were last written within the same eighth of the limit's worth of rows; among these the largest go first, so that
 // the fewest files are cut short. A lane that writes to a file that has been closed so opens the next one.
 //
 // Nothing here waits for anything but uploads under way, and these need no further memory: so it cannot deadlock. When it

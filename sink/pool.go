@@ -140,12 +140,12 @@ func wait(ctx context.Context, changed <-chan struct{}) error {
 func (p *Pool) slack() int64 { return p.budget.Limit / 8 }
 
 // relieve makes room while memory is short, and waits until it is not, for a writer of sink by. It gives up when no file could
-// help: when all of them together hold less than a sixteenth of the limit, something else fills it, and cutting them into
-// crumbs would change nothing.
+// help: when all of them together hold less than a quarter of the limit, something else fills it, and cutting them into
+// crumbs would make little room for that.
 func (p *Pool) relieve(ctx context.Context, by *Sink) error {
 	for {
 		over := p.budget.Over()
-		if over <= 0 || p.used.Load() < p.budget.Limit/16 {
+		if over <= 0 || p.used.Load() < p.budget.Limit/4 {
 			return nil
 		}
 		p.mu.Lock()
