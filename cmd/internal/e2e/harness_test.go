@@ -124,9 +124,11 @@ func (d *daemon) stdout() string { d.mu.Lock(); defer d.mu.Unlock(); return d.ou
 // wait returns the exit code.
 func (d *daemon) wait(limit time.Duration) int {
 	d.t.Helper()
+	timeout := time.NewTimer(max(limit, time.Millisecond))
+	defer timeout.Stop()
 	select {
 	case <-d.done:
-	case <-time.After(limit):
+	case <-timeout.C:
 		_ = d.cmd.Process.Signal(syscall.SIGQUIT)
 		time.Sleep(500 * time.Millisecond)
 		d.t.Fatalf("millrace did not end within %s:\n%s", limit, tail(d.stderr(), 12000))
