@@ -128,7 +128,7 @@ func TestKills(t *testing.T) {
 			})
 		}
 		time.Sleep(time.Duration(r.Int64N(int64(3 * time.Second)))) // the moment is what this test is about
-		if !d.alive() && d.wait(0) != 69 { // a server that is too busy at the start is for whoever restarts the process
+		if !d.alive() && d.wait(0) != 69 {                          // a server that is too busy at the start is for whoever restarts the process
 			t.Fatalf("ended by itself:\n%s", tail(d.stderr(), 4000))
 		}
 		d.signal(syscall.SIGKILL)
