@@ -232,7 +232,7 @@ func (l *lake) caughtUp(p place, o *orders) bool {
 	return true
 }
 
-//nolint:gochecknoglobals // a constant that Go cannot write as one
+// dataName takes the name of a data file apart: incarnation, lane, epoch, number.
 var dataName = regexp.MustCompile(`^([0-9a-f]+)-([a-z0-9_.]+)-(\d+)-(\d+)-\d+\.parquet$`)
 
 // lister looks at a place as its readers do, again and again, and notes every file that should not be visible.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-//nolint:gochecknoglobals // flags of the test binary
+// Flags of the test binary.
 var (
 	kills = flag.Int("kills", 6, "how often TestKills kills the process")
 	seed  = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of what tests choose by chance")
