@@ -2,7 +2,9 @@
 //
 // An Encoder copies the selected rows of each batch into columns of its own, and when these have the size of a row group
 // it encodes them and hands the bytes to its writer at once, so that a file leaves while it grows. What is held is the
-// rows of one row group, in Arrow's layout; Buffered counts their capacity, which is the memory that they really take.
+// rows of one row group, in Arrow's layout; Buffered counts their capacity, which is the memory that they really take. Flush
+// ends a row group early when memory is short. A row group that has ended gives its memory back to the Format, from which
+// the columns of all its files grow.
 //
 // # Layout
 //
