@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -25,6 +26,7 @@ type pipeline struct {
 
 	mu     sync.Mutex
 	worker *lane.Worker // running; nil: not started, or between two tries
+	input  io.Closer    // of worker
 	err    error        // why it is not running
 	since  time.Time
 	before lane.Totals // of workers that have ended
@@ -104,6 +106,9 @@ func (p *pipeline) try(ctx context.Context, first func(error)) (err error) {
 		return err
 	}
 	p.set(w, nil)
+	p.mu.Lock()
+	p.input = src
+	p.mu.Unlock()
 	defer func() { err = errors.Join(err, src.Close()) }()
 	defer p.ended(w)
 	return w.Run(ctx, p.d.s.Drain)
@@ -133,7 +138,12 @@ type Status struct {
 	Err   error // why it is not running; nil while it starts or runs
 	Since time.Time
 	Up    bool // a worker is there
+	// Trouble is why the worker takes no part in its source's group; nil: it does.
+	Trouble error
 }
+
+// troubled is a source that can tell why it is given nothing to read.
+type troubled interface{ Trouble() error }
 
 func (p *pipeline) status() Status {
 	p.mu.Lock()
@@ -141,6 +151,11 @@ func (p *pipeline) status() Status {
 	s := Status{Name: p.c.Name, Err: p.err, Since: p.since, Up: p.worker != nil}
 	if p.worker != nil {
 		s.Status = p.worker.Status()
+		if in, ok := p.input.(input); ok {
+			if t, ok := in.Source.(troubled); ok {
+				s.Trouble = t.Trouble()
+			}
+		}
 	}
 	s.Totals = p.before.Plus(s.Totals)
 	return s

@@ -67,6 +67,9 @@ func (s *Status) Say(draining bool) (state status.State, reason, next string) {
 			return rank.state, join(reasons), next
 		}
 	}
+	if s.Trouble != nil && len(s.Lanes) == 0 {
+		return status.Waiting, s.Trouble.Error(), stream.Next(s.Trouble)
+	}
 	return status.Running, "", ""
 }
 
