@@ -38,7 +38,7 @@ func acquired(h stream.Head, s *State, nonce string) stream.Head {
 }
 
 // marked is the head after a note.
-func marked(h stream.Head, m stream.Mark, nonce string, cutTo uint64) (stream.Head, error) {
+func marked(h stream.Head, m stream.Mark, nonce string, s *State) (stream.Head, error) {
 	var err error
 	if h.Retired, err = retire(&h, m.Retired); err != nil {
 		return h, err
@@ -50,7 +50,7 @@ func marked(h stream.Head, m stream.Mark, nonce string, cutTo uint64) (stream.He
 		}
 	}
 	h.Nonce = nonce
-	h.Epochs = cut(h.Epochs, cutTo, h.Epoch, h.Retired)
+	h.Epochs = cut(&h, s.Cut, s.Off)
 	return h, nil
 }
 
@@ -62,14 +62,14 @@ func retire(h *stream.Head, to uint64) (uint64, error) {
 }
 
 // released is the head after its owner gave it up.
-func released(h stream.Head, nonce string, cutTo uint64) stream.Head {
+func released(h stream.Head, nonce string, s *State) stream.Head {
 	h.Owner, h.Nonce = "", nonce
-	h.Epochs = cut(h.Epochs, cutTo, h.Epoch, h.Retired)
+	h.Epochs = cut(&h, s.Cut, s.Off)
 	return h
 }
 
 // commit makes manifest and head of the next transaction. The head's ManifestSHA256 is of the bytes returned.
-func commit(h stream.Head, t stream.Txn, nonce string, cutTo uint64) (stream.Manifest, []byte, stream.Head, error) {
+func commit(h stream.Head, t stream.Txn, nonce string, s *State) (stream.Manifest, []byte, stream.Head, error) {
 	fail := func(err error) (stream.Manifest, []byte, stream.Head, error) {
 		return stream.Manifest{}, nil, stream.Head{}, err
 	}
@@ -91,7 +91,8 @@ func commit(h stream.Head, t stream.Txn, nonce string, cutTo uint64) (stream.Man
 	if next.Retired, err = retire(&h, t.Retired); err != nil {
 		return fail(err)
 	}
-	next.Epochs = cut(committed(h.Epochs, h.Epoch, next.N), cutTo, h.Epoch, next.Retired)
+	next.Epochs = committed(h.Epochs, h.Epoch, next.N)
+	next.Epochs = cut(&next, s.Cut, s.Off)
 
 	m := stream.Manifest{
 		Format: stream.Format, Incarnation: h.Incarnation, Lane: h.Lane, Epoch: h.Epoch, N: next.N, Plan: h.Plan,

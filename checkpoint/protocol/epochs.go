@@ -14,9 +14,9 @@ func committed(list [][2]uint64, e, n uint64) [][2]uint64 {
 
 // cut drops the entries below epoch to. The newest stays, and so does every entry that a pending number may lie in: names
 // of pending manifests follow from the list.
-func cut(list [][2]uint64, to, own, retired uint64) [][2]uint64 {
-	i := 0
-	for i < len(list)-1 && list[i][0] < to && list[i][0] < own && list[i][1] <= retired {
+func cut(h *stream.Head, to uint64, off Guard) [][2]uint64 {
+	list, i := h.Epochs, 0
+	for i < len(list)-1 && list[i][0] < to && list[i][0] < h.Epoch && (list[i][1] <= h.Retired || off&OffCut != 0) {
 		i++
 	}
 	return list[i:]
@@ -47,11 +47,11 @@ func Uploads(h *stream.Head, n Name) Verdict { return uploads(h, n, 0) }
 
 func uploads(h *stream.Head, n Name, off Guard) Verdict {
 	switch {
-	case n.Epoch > h.Epoch:
+	case n.Epoch > h.Epoch && off&OffGarbageNewer == 0:
 		return Keep // of an owner that came after me
 	case n.N <= h.Retired:
 		return Garbage // published, or never committed: a creation sent twice leaves a second upload
-	case n.Epoch == h.Epoch:
+	case n.Epoch == h.Epoch && off&OffGarbageOwn == 0:
 		return Keep
 	case off&OffGarbageEpochs != 0:
 		return Garbage

@@ -45,6 +45,12 @@ const (
 	OffBeyond                          // do not look beyond the head
 	OffGarbageEpochs                   // take everything of earlier epochs as garbage
 	OffDense                           // let a number be left out
+	OffConfirm                         // halt at a visible file beyond the head, without reading the head once more
+	OffRetake                          // halt when a former owner's change comes before the taking of a lane
+	OffOver                            // go on after giving up waiting, as if what was sent could not land any more
+	OffCut                             // cut entries of epochs that something pending is of
+	OffGarbageNewer                    // take what a newer owner makes as garbage
+	OffGarbageOwn                      // take what is being made as garbage
 )
 
 // State is one worker's dealings with one head. Its maps and slices are never changed in place, so that copies may be kept.

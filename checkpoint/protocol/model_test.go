@@ -7,20 +7,22 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/millrace/millrace/checkpoint/protocol"
 	"github.com/millrace/millrace/stream"
 )
 
-// The model: two workers and one head in a store that loses answers, delays and doubles requests, and workers that die at
-// every effect. All orders are walked through, breadth first, within the bounds.
+// The model: two workers and one head in a store that loses answers, delays and doubles requests, and workers that die or
+// give up at every effect, publish, and collect garbage. All orders are walked through, breadth first, within the bounds.
+// Lanes share nothing but the space of names, so that one head stands for all: see TestNames and TestLaneNames.
 
 type bounds struct {
 	restores               int    // of an earlier head, by somebody, while all workers are down
 	n, epoch               uint64 // the highest number and epoch
 	lives                  int    // new beginnings of each worker
 	crashes, doubts, later int    // crashes; answers lost; requests that arrive later or twice
+	stops                  int    // times that a worker gives up waiting, and lives on
+	passes                 int    // of garbage collection
 }
 
 // message is a PUT under way to the store, whose sender no longer waits for it.
@@ -33,7 +35,14 @@ type worker struct {
 	todo    protocol.Effect // asked for by the protocol, not carried out yet
 	life    int             // crashes and new beginnings
 	nonces  int
-	victims []protocol.Name // uploads that garbage collection has decided to abort
+	seen    *stream.Head // read for garbage collection, before it looked for uploads
+	victims []victim     // what garbage collection has decided to take away
+}
+
+// victim is a transaction's upload, and its manifest, if that is garbage, too.
+type victim struct {
+	protocol.Name
+	manifest bool
 }
 
 type upload uint8
@@ -61,8 +70,8 @@ type world struct {
 type rules struct {
 	off      protocol.Guard
 	discards bool // a mutant: whoever is fenced discards its upload
+	early    bool // a mutant: garbage is collected before the look beyond the head
 	plans    [2]uint64
-	collects bool
 }
 
 func (x world) copy() world {
@@ -104,7 +113,12 @@ func (x *world) key() [16]byte {
 		str(w.s.ETag)
 		for _, v := range w.victims {
 			num(v.N, v.Epoch)
+			b = append(b, fmt.Sprint(v.manifest)[0])
 		}
+		if w.seen != nil {
+			head(w.seen)
+		}
+		num(0xfd, w.s.Cut)
 		head(&w.s.Head)
 		head(&w.s.Want)
 	}
@@ -119,7 +133,7 @@ func (x *world) key() [16]byte {
 	for _, l := range x.log {
 		str(l)
 	}
-	num(uint64(x.left.crashes), uint64(x.left.doubts), uint64(x.left.later), uint64(x.left.restores))
+	num(uint64(x.left.crashes), uint64(x.left.doubts), uint64(x.left.later), uint64(x.left.restores), uint64(x.left.stops), uint64(x.left.passes))
 	if x.left.restores > 0 {
 		head(&x.past)
 	}
@@ -176,6 +190,14 @@ func (x *world) apply(p protocol.PutHead) bool {
 	} else if h.ManifestSHA256 != old.ManifestSHA256 {
 		fail("number %d was committed twice", h.N)
 	}
+	for _, n := range protocol.Pending(&h) {
+		if !strings.HasPrefix(x.log[n.N-1], fmt.Sprint(n.Epoch, " ")) {
+			fail("the head takes %s for pending, and %q was committed", n, x.log[n.N-1])
+		}
+		if _, ok := x.manifests[n]; !ok {
+			fail("the manifest of %s is gone, and it is pending", n)
+		}
+	}
 	if got := string(h.Partitions["p"].Position); got != fmt.Sprint(h.N*10) {
 		fail("position %s after %d commits", got, h.N)
 	}
@@ -193,7 +215,11 @@ func (x *world) complete(n protocol.Name) {
 	x.uploads[n] = completed
 }
 
-func (x *world) abort(n protocol.Name) {
+func (x *world) abort(v victim) {
+	n := v.Name
+	if v.manifest {
+		delete(x.manifests, n)
+	}
 	if x.uploads[n] == completed {
 		return
 	}
@@ -231,7 +257,7 @@ func (x *world) send(i int, e protocol.Event, r *rules) {
 	switch {
 	case errors.Is(d.Err, stream.ErrFenced):
 		if r.discards && was.Kind == protocol.Committing {
-			x.abort(protocol.Name{N: was.Want.N, Epoch: was.Want.Epoch})
+			x.abort(victim{Name: protocol.Name{N: was.Want.N, Epoch: was.Want.Epoch}})
 		}
 	case errors.Is(d.Err, stream.ErrPermanent):
 		if was.Kind == 0 && x.head.Plan > w.s.Plan {
@@ -322,12 +348,35 @@ func (x *world) successors(r *rules, yield func(string, world)) {
 				})
 			}
 		}
+		x.collect(i, r, step)
 		if w.todo != nil {
 			x.outcomes(i, r, step)
+			if x.left.stops > 0 {
+				x.stop(i, r, step)
+			}
 			continue
 		}
 		x.wishes(i, r, step)
 	}
+}
+
+// stop is a worker whose context ends while it waits; it may come back to the lane, as the same session. What it has sent may
+// still land.
+func (x *world) stop(i int, r *rules, step func(string, func(*world))) {
+	stop := func(y *world) {
+		y.left.stops--
+		w := &y.w[i]
+		p, sent := w.todo.(protocol.PutHead)
+		if sent {
+			y.net = append(y.net, message{p})
+		}
+		y.send(i, protocol.Stop{}, r)
+		if w.s.Phase == protocol.Over {
+			w.s = protocol.State{Lane: "0", Incarnation: "i", Owner: w.s.Owner, Plan: w.s.Plan, Off: r.off}
+		}
+		w.seen, w.victims = nil, nil
+	}
+	step(string(rune('a'+i))+" gives up", stop)
 }
 
 // outcomes are what may become of the effect that worker i has to carry out.
@@ -397,13 +446,6 @@ func (x *world) wishes(i int, r *rules, step func(string, func(*world))) {
 			step(tag+" again", func(y *world) { y.restart(i, r) })
 		}
 	case protocol.Held:
-		if len(w.victims) > 0 {
-			step(tag+" abort", func(y *world) {
-				v := y.w[i].victims
-				y.abort(v[0])
-				y.w[i].victims = v[1:]
-			})
-		}
 		h := &w.s.Head
 		if h.N < x.left.n {
 			step(tag+" commit", func(y *world) {
@@ -423,30 +465,8 @@ func (x *world) wishes(i int, r *rules, step func(string, func(*world))) {
 				y.send(i, protocol.Mark{Nonce: y.w[i].nonce(i), Mark: stream.Mark{Retired: n.N}}, r)
 			})
 		}
-		if r.collects && len(w.victims) == 0 && len(x.uploads) > 0 {
-			x.collect(i, r, step)
-		}
 		step(tag+" release", func(y *world) { y.send(i, protocol.Release{Nonce: y.w[i].nonce(i)}, r) })
 	}
-}
-
-// collect decides from a head just read, if it is still worker i's. Aborting comes later.
-func (x *world) collect(i int, r *rules, step func(string, func(*world))) {
-	w := &x.w[i]
-	if x.head.Epoch != w.s.Head.Epoch || x.head.Owner != w.s.Owner {
-		return
-	}
-	var victims []protocol.Name
-	for n, u := range x.uploads {
-		if u == open && protocol.UploadsWithout(r.off, &x.head, n) == protocol.Garbage {
-			victims = append(victims, n)
-		}
-	}
-	if len(victims) == 0 {
-		return
-	}
-	slices.SortFunc(victims, func(a, b protocol.Name) int { return strings.Compare(a.String(), b.String()) })
-	step(string(rune('a'+i))+" collect", func(y *world) { y.w[i].victims = victims })
 }
 
 func newWorld(b bounds, r *rules) world {
@@ -462,120 +482,4 @@ func newWorld(b bounds, r *rules) world {
 		x.restart(i, r)
 	}
 	return x
-}
-
-// way is how a state was reached.
-type way struct {
-	before *way
-	step   string
-}
-
-func (w *way) String() string {
-	if w == nil {
-		return "start"
-	}
-	return w.before.String() + ", " + w.step
-}
-
-// explore walks through all states and returns the first violation with the way to it.
-func explore(b bounds, r *rules, limit int) (states, finished int, found string) {
-	type node struct {
-		x    world
-		from *way
-	}
-	start := newWorld(b, r)
-	seen := map[[16]byte]bool{start.key(): true}
-	queue := []node{{x: start}}
-	defer func() {
-		if v := recover(); v != nil {
-			bad, ok := v.(violation)
-			if !ok {
-				panic(v)
-			}
-			states, found = len(seen), bad.what+": "+queue[0].from.String()
-		}
-	}()
-	for len(queue) > 0 && len(seen) < limit {
-		n := &queue[0]
-		if n.x.head.Retired == b.n {
-			finished++
-		}
-		n.x.successors(r, func(what string, y world) {
-			k := y.key()
-			if seen[k] {
-				return
-			}
-			seen[k] = true
-			queue = append(queue, node{y, &way{n.from, what}})
-		})
-		queue[0] = node{}
-		queue = queue[1:]
-	}
-	return len(seen), finished, ""
-}
-
-func TestModel(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		b    bounds
-		r    rules
-	}{
-		{"a crash", bounds{n: 1, epoch: 2, crashes: 1}, rules{plans: [2]uint64{1, 1}}},
-		{"two commits, a lost answer", bounds{n: 2, epoch: 2, doubts: 1}, rules{plans: [2]uint64{1, 1}}},
-		{"garbage, a late or doubled request", bounds{n: 1, epoch: 2, later: 1}, rules{collects: true, plans: [2]uint64{1, 1}}},
-		{"three owners", bounds{n: 1, epoch: 3, lives: 1}, rules{plans: [2]uint64{1, 1}}},
-		{"a head older than its data", bounds{n: 1, epoch: 2, lives: 1, restores: 1}, rules{plans: [2]uint64{1, 1}}},
-		{"two plans", bounds{n: 1, epoch: 2, later: 1}, rules{plans: [2]uint64{1, 2}}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			states, finished, found := explore(c.b, &c.r, 1<<20)
-			if states >= 1<<20 {
-				t.Fatal("the bounds are too wide to walk through all states")
-			}
-			t.Logf("%d states, %d of them with everything published", states, finished)
-			if found != "" {
-				t.Fatal(found)
-			}
-			if finished == 0 {
-				t.Fatal("nothing was ever published")
-			}
-		})
-	}
-}
-
-// TestMutants: without any one of its guards, the model must find the protocol wanting.
-func TestMutants(t *testing.T) {
-	all := bounds{n: 2, epoch: 3, lives: 2, crashes: 1, doubts: 2, later: 1}
-	for _, c := range []struct {
-		name string
-		r    rules
-	}{
-		{"epoch check", rules{off: protocol.OffEpoch}},
-		{"nonce", rules{off: protocol.OffNonce}},
-		{"ETag", rules{off: protocol.OffETag}},
-		{"re-read after an ambiguous answer", rules{off: protocol.OffReread}},
-		{"dense numbers", rules{off: protocol.OffDense}},
-		{"plan epoch", rules{off: protocol.OffPlan, plans: [2]uint64{1, 2}}},
-		{"looking beyond the head", rules{off: protocol.OffBeyond}},
-		{"garbage by epochs", rules{off: protocol.OffGarbageEpochs, collects: true}},
-		{"no discarding after W6 was sent", rules{discards: true}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			if c.r.plans == [2]uint64{} {
-				c.r.plans = [2]uint64{1, 1}
-			}
-			b := all
-			switch c.r.off {
-			case protocol.OffBeyond:
-				b = bounds{n: 1, epoch: 3, lives: 1, restores: 1}
-			case protocol.OffGarbageEpochs:
-				b = bounds{n: 1, epoch: 2}
-			}
-			states, _, found := explore(b, &c.r, 1<<20)
-			if found == "" {
-				t.Fatalf("%d states and no violation", states)
-			}
-			t.Logf("%d states: %s", states, found)
-		})
-	}
 }

@@ -60,6 +60,9 @@ func Step(s State, e Event) (State, Effect) {
 			if e.Visible == "" {
 				return s.hold()
 			}
+			if s.Off&OffConfirm != 0 {
+				return s.over(olderThanData(&s))
+			}
 			s.Phase = Confirming
 			return s, ReadHead{}
 		}
@@ -81,20 +84,20 @@ func (s State) wish(e Event) (State, Effect) {
 		if s.Off&OffDense != 0 {
 			h.N++
 		}
-		m, body, want, err := commit(h, e.Txn, e.Nonce, s.Cut)
+		m, body, want, err := commit(h, e.Txn, e.Nonce, &s)
 		if err != nil {
 			return s, Done{err}
 		}
 		s.Kind, s.Want, s.Manifest, s.Phase = Committing, want, m, Writing
 		return s, WriteManifest{m, body}
 	case Mark:
-		want, err := marked(s.Head, e.Mark, e.Nonce, s.Cut)
+		want, err := marked(s.Head, e.Mark, e.Nonce, &s)
 		if err != nil {
 			return s, Done{err}
 		}
 		s.Kind, s.Want = Marking, want
 	case Release:
-		s.Kind, s.Want = Releasing, released(s.Head, e.Nonce, s.Cut)
+		s.Kind, s.Want = Releasing, released(s.Head, e.Nonce, &s)
 	}
 	return s.swap(false)
 }
@@ -140,7 +143,7 @@ func (s State) decide(r Read) (State, Effect) {
 		return s.landed(r.ETag)
 	case r.ETag == s.ETag:
 		return s.swap(true)
-	case s.Kind == Acquiring && (r.Head.Epoch < s.Want.Epoch || r.Head.Epoch == s.Want.Epoch && r.Head.Owner == s.Owner):
+	case s.Kind == Acquiring && s.Off&OffRetake == 0 && (r.Head.Epoch < s.Want.Epoch || r.Head.Epoch == s.Want.Epoch && r.Head.Owner == s.Owner):
 		// Its former owner has changed it meanwhile, or a try of this very session that was given up has landed
 		// late: whoever that was, taking the lane from what is there now fences it.
 		return s.take(r)
@@ -226,6 +229,10 @@ func (s State) stop() (State, Effect) {
 		return s, nil
 	case Reading, PuttingOff, Opening, Listing, Looking, Confirming:
 		return s.over(stopped(&s))
+	}
+	if s.Off&OffOver != 0 && s.Kind != Acquiring {
+		s.Phase = Held
+		return s, Done{undecided(&s)}
 	}
 	return s.over(undecided(&s))
 }
