@@ -204,6 +204,7 @@ func (r *reader) answer(q *question, rp *kmsg.FetchResponseTopicPartition) bool 
 	if next > q.from {
 		p.stuck, p.short = 0, 0
 	}
+	r.hold(p, rp, next, time.Now())
 	b := r.s.newBatch()
 	b.LeaderEpoch = p.epoch
 	if e := lastEpoch(rp.RecordBatches, next); e >= 0 {
@@ -291,6 +292,27 @@ func (r *reader) noProgress(p *partition, cause error, batches []byte) {
 	}
 	err := fmt.Errorf("kafka: the batch at offset %d cannot be read: %w: %w", p.pos, stream.ErrPermanent, cause)
 	r.halt(p, codeCorrupt, stream.WithNext(err, "compare the partition's replicas; if no whole copy is left, start a new pipeline with its own ledger behind this offset"))
+}
+
+// hold notes how much an open transaction keeps back, and tells once if reading has stood at it for long. The mutex is held.
+func (r *reader) hold(p *partition, rp *kmsg.FetchResponseTopicPartition, next int64, now time.Time) {
+	stable := rp.LastStableOffset
+	h := held{at: stable}
+	if r.s.c.Isolation != readUncommitted && stable >= 0 {
+		h.records = max(0, rp.HighWatermark-stable)
+	}
+	if h.records > 0 && next >= stable {
+		h.since = now
+		if was := p.held; was.at == stable && !was.since.IsZero() {
+			h.since, h.told = was.since, was.told
+		}
+		if !h.told && now.Sub(h.since) >= heldFor {
+			h.told = true
+			r.s.d.Log.Warn("a producer's open transaction holds up reading", "partition", p.id, "lane", r.lane, "offset", stable, "records", h.records, "since", h.since.UTC(),
+				"next", "find the producer with `kafka-transactions.sh find-hanging` and end it, or abort its transaction")
+		}
+	}
+	p.held = h
 }
 
 // holdsBatch tells whether the first batch is there to its end.

@@ -14,6 +14,7 @@ type metrics struct {
 	rebalances     prometheus.Counter
 	s              *Source
 	lag, lagTime   *prometheus.Desc
+	held           *prometheus.Desc
 	reg            prometheus.Registerer
 }
 
@@ -30,6 +31,8 @@ func newMetrics(reg prometheus.Registerer, s *Source) (*metrics, error) {
 			"Records in the log that this worker has not fetched yet, open transactions included.", []string{"partition"}, nil),
 		lagTime: prometheus.NewDesc("millrace_source_lag_seconds",
 			"Age of the last record fetched, while there are more; 0 at the end. Of several partitions the largest.", []string{"partition"}, nil),
+		held: prometheus.NewDesc("millrace_source_open_transaction_records",
+			"Records in the log above the last stable offset: a producer's transaction is open, and nothing above its first record is read before it ends.", []string{"partition"}, nil),
 	}
 	if reg == nil {
 		return m, nil
@@ -60,22 +63,28 @@ func (m *metrics) unregister() {
 // lagCollector looks at the readers when it is asked, so that reading costs nothing.
 type lagCollector struct{ m *metrics }
 
-func (l lagCollector) Describe(ch chan<- *prometheus.Desc) { ch <- l.m.lag; ch <- l.m.lagTime }
+func (l lagCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- l.m.lag
+	ch <- l.m.lagTime
+	ch <- l.m.held
+}
 
 func (l lagCollector) Collect(ch chan<- prometheus.Metric) {
 	ls := l.m.s.lags(time.Now())
 	if len(ls) > maxSeries {
-		var sum int64
+		var sum, held int64
 		var longest float64
 		for _, x := range ls {
 			sum += x.records
+			held += x.held
 			longest = max(longest, x.seconds)
 		}
-		ls = []lag{{"all", sum, longest}}
+		ls = []lag{{"all", sum, longest, held}}
 	}
 	for _, x := range ls {
 		ch <- prometheus.MustNewConstMetric(l.m.lag, prometheus.GaugeValue, float64(x.records), x.partition)
 		ch <- prometheus.MustNewConstMetric(l.m.lagTime, prometheus.GaugeValue, x.seconds, x.partition)
+		ch <- prometheus.MustNewConstMetric(l.m.held, prometheus.GaugeValue, float64(x.held), x.partition)
 	}
 }
 
@@ -83,6 +92,7 @@ type lag struct {
 	partition string
 	records   int64
 	seconds   float64
+	held      int64
 }
 
 // lags lists the partitions of all open readers.
@@ -98,7 +108,7 @@ func (s *Source) lags(now time.Time) []lag {
 	for _, r := range readers {
 		r.mu.Lock()
 		for _, p := range r.order {
-			l := lag{partition: string(p.id), records: p.lag}
+			l := lag{partition: string(p.id), records: p.lag, held: p.held.records}
 			if p.lag > 0 && p.read {
 				l.seconds = max(0, float64(now.UnixMicro()-int64(p.lastTime))/1e6)
 			}

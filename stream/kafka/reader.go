@@ -37,8 +37,17 @@ type partition struct {
 	seen    time.Time
 
 	lag      int64 // records between pos and the high watermark
+	held     held
 	lastTime stream.Micros
 	read     bool
+}
+
+// held is what an open transaction keeps back.
+type held struct {
+	records int64     // between the last stable offset and the high watermark
+	at      int64     // the last stable offset, where reading stands
+	since   time.Time // zero: reading does not stand
+	told    bool
 }
 
 type state uint8
@@ -61,6 +70,9 @@ const (
 	fetchWait = 500 * time.Millisecond
 	// quietFor is how long a fault that may heal stays unreported, and how often it is repeated then.
 	quietFor = 3 * time.Second
+	// heldFor is how long reading stands at an open transaction before somebody is told. Brokers end one that is left alone after
+	// the producer's transaction.timeout.ms, a minute as a rule.
+	heldFor = time.Minute
 	// replicaFor is how long a replica nearby is read before its leader is asked again.
 	replicaFor = 5 * time.Minute
 )

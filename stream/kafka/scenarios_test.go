@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -188,14 +191,27 @@ func openTransaction(t *testing.T, g *rig, topic string) {
 	g.produce(topic, 0, 0, 3)
 	end := g.openTxn(topic, 2)
 	g.produce(topic, 0, 3, 2)
-	s := g.source(g.config(topic), g.deps())
+	d := g.deps()
+	reg := prometheus.NewPedanticRegistry()
+	d.Metrics = reg
+	s := g.source(g.config(topic), d)
 	r := open(t, s, bookmark(topic, 0, 0, id))
+	held := func(n int) {
+		t.Helper()
+		const name = "millrace_source_open_transaction_records"
+		g.until(fmt.Sprintf("%s is %d", name, n), func() bool {
+			return testutil.GatherAndCompare(reg, strings.NewReader(fmt.Sprintf("# HELP %[1]s Records in the log above the last stable offset: a producer's transaction is open, and nothing above its first record is read before it ends.\n"+
+				"# TYPE %[1]s gauge\n%[1]s{partition=\"kafka/%[2]s/0\"} %[3]d\n", name, topic, n)), name) == nil
+		})
+	}
 	l := read(t, r, toEnd("3"))
+	held(4)
 	if !l.last.AtEnd || l.last.Lag != 4 {
 		t.Errorf("got at end %v, lag %d below an open transaction; want true and 4", l.last.AtEnd, l.last.Lag)
 	}
 	end(true)
 	l = read(t, r, toEnd("8"))
+	held(0)
 	if want := []int64{3, 4, 5, 6}; !slices.Equal(l.offsets, want) {
 		t.Errorf("got records %v, want %v", l.offsets, want)
 	}
