@@ -360,7 +360,7 @@ func (u *upload) arrange(lines []logPart) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer from.Close() //nolint:errcheck // only read
+	defer from.Close()
 	name := strings.TrimSuffix(u.data, ".data") + ".whole"
 	to, err := os.Create(name) //nolint:gosec // in the staging folder
 	if err != nil {
@@ -386,7 +386,7 @@ func (s *fileStore) Abort(ctx context.Context, key, id string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer u.log.Close() //nolint:errcheck // only read
+	defer u.log.Close()
 	for _, name := range []string{u.data, strings.TrimSuffix(u.data, ".data") + ".whole", u.log.Name()} {
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fileFault("abort", name, err)

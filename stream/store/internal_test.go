@@ -43,7 +43,7 @@ func TestFileFaults(t *testing.T) {
 		if !errors.Is(got, want) || !errors.Is(got, err) {
 			t.Errorf("%v: got %v, want %v", err, got, want)
 		}
-		if (want == stream.ErrFull || want == stream.ErrDenied) && stream.Next(got) == "" {
+		if (errors.Is(want, stream.ErrFull) || errors.Is(want, stream.ErrDenied)) && stream.Next(got) == "" {
 			t.Errorf("%v: no advice", err)
 		}
 	}

@@ -122,6 +122,7 @@ func patience(ctx context.Context, n int) (context.Context, context.CancelFunc) 
 var errSlow = errors.New("no answer in time")
 
 // unsigned leaves the body out of the signature: it carries a checksum of its own, and hashing it once is enough.
+//
 //nolint:gochecknoglobals // an option that nobody writes
 var unsigned = s3.WithAPIOptions(v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 
