@@ -32,6 +32,7 @@ type hold struct {
 
 	ended   bool // bounded input is done
 	halted  bool // it ended by a fault that was waited out
+	dropped bool // something that was read was not committed
 	commits int
 	wg      sync.WaitGroup // publisher, collector, flight
 }
@@ -377,10 +378,12 @@ func (h *hold) drop(ctx context.Context) {
 	h.fill.drop()
 	if h.flight != nil {
 		<-h.flight.done // a swap that is under way must be decided first, or ctx over
+		h.dropped = h.flight.err != nil
 		h.r.closed(h.flight.t)
 		h.flight = nil
 	}
 	if h.txn != nil {
+		h.dropped = true
 		h.r.closed(h.txn)
 		h.txn.abort(ctx, h.w)
 		h.txn = nil

@@ -139,6 +139,11 @@ func (r *runner) run() {
 			retry.reset()
 			fenced.reset()
 		}
+		if h.dropped && !h.halted && r.wish() != nil {
+			r.mu.Lock()
+			r.tot.LetGo = 1
+			r.mu.Unlock()
+		}
 		if r.ctx.Err() != nil || err == nil {
 			return
 		}

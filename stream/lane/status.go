@@ -33,6 +33,7 @@ type Totals struct {
 	Records, Skipped, Filtered, Dead, Rows, Files int64
 	Bytes                                         int64 // of files
 	Commits                                       int64
+	LetGo                                         int64 // lanes that had to stop before all they had read was committed
 	LastCommit                                    time.Time
 }
 
@@ -52,6 +53,7 @@ func (t *Totals) add(o Totals) {
 	t.Files += o.Files
 	t.Bytes += o.Bytes
 	t.Commits += o.Commits
+	t.LetGo += o.LetGo
 	if o.LastCommit.After(t.LastCommit) {
 		t.LastCommit = o.LastCommit
 	}

@@ -178,6 +178,7 @@ func (r *demoRun) run(ctx context.Context) error {
 	if genErr != nil && !errors.Is(genErr, context.Canceled) {
 		return genErr
 	}
+	r.end.over(r.d.Status())
 	r.first.showNow() // a short run may be over before it was shown
 	r.summary(ctx)
 	return r.end.exit()

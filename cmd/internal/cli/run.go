@@ -79,7 +79,9 @@ func (g *global) run(ctx context.Context, paths []string, p process, once bool, 
 	if err != nil {
 		return err
 	}
-	g.summary(d.Status(), time.Since(begin), end)
+	all := d.Status()
+	end.over(all)
+	g.summary(all, time.Since(begin), end)
 	return end.exit()
 }
 

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/millrace/millrace/cmd/internal/daemon"
@@ -233,36 +232,32 @@ func TestWords(t *testing.T) {
 }
 
 func TestDrain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for _, c := range []struct {
-			name   string
-			signal os.Signal
-			took   time.Duration
-			code   int
-			words  string
-		}{
-			{"no signal", nil, time.Minute, 0, ""},
-			{"Ctrl-C", syscall.SIGINT, 29 * time.Second, 130, "draining … committed. "},
-			{"SIGTERM", syscall.SIGTERM, time.Second, 143, "draining … committed. "},
-			{"no time left", syscall.SIGTERM, 30 * time.Second, 75, "draining … not all was committed within 30s: the next start reads the rest again. "},
-		} {
-			ctx, stop := context.WithCancelCause(t.Context())
-			d := watchDrain(ctx, 30*time.Second)
-			time.Sleep(time.Hour) // of running
-			if c.signal != nil {
-				stop(signalledBy{c.signal})
-			}
-			time.Sleep(c.took)
-			synctest.Wait()
-			g := &global{screen: newScreen(io.Discard), color: "never"}
-			if got := d.words(g); got != c.words {
-				t.Errorf("%s: got %q, want %q", c.name, got, c.words)
-			}
-			var e *exit
-			if err := d.exit(); errors.As(err, &e) != (c.code != 0) || e != nil && e.code != c.code {
-				t.Errorf("%s: got %+v, want %d", c.name, err, c.code)
-			}
-			stop(nil)
+	for _, c := range []struct {
+		name   string
+		signal os.Signal
+		left   int64
+		code   int
+		words  string
+	}{
+		{"no signal", nil, 0, 0, ""},
+		{"Ctrl-C", syscall.SIGINT, 0, 130, "draining … committed. "},
+		{"SIGTERM", syscall.SIGTERM, 0, 143, "draining … committed. "},
+		{"no time left", syscall.SIGTERM, 1, 75, "draining … not all was committed within 30s: the next start reads the rest again. "},
+	} {
+		ctx, stop := context.WithCancelCause(t.Context())
+		d := watchDrain(ctx, 30*time.Second)
+		if c.signal != nil {
+			stop(signalledBy{c.signal})
 		}
-	})
+		d.over([]daemon.Status{{Status: lane.Status{Totals: lane.Totals{LetGo: c.left}}}})
+		g := &global{screen: newScreen(io.Discard), color: "never"}
+		if got := d.words(g); got != c.words {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.words)
+		}
+		var e *exit
+		if err := d.exit(); errors.As(err, &e) != (c.code != 0) || e != nil && e.code != c.code {
+			t.Errorf("%s: got %+v, want %d", c.name, err, c.code)
+		}
+		stop(nil)
+	}
 }

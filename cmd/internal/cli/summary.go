@@ -4,33 +4,26 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/cmd/internal/daemon"
 	"github.com/millrace/millrace/stream/lane"
 )
 
-// drain watches how a run is ended by a signal.
+// drain is how a run ends that a signal has ended.
 type drain struct {
-	ctx   context.Context // over: the signal has come
-	most  time.Duration
-	began atomic.Pointer[time.Time]
+	ctx  context.Context // over: the signal has come
+	most time.Duration
+	left int64 // lanes that did not commit all they had read; known after the run
 }
 
-func watchDrain(ctx context.Context, most time.Duration) *drain {
-	d := &drain{ctx: ctx, most: most}
-	context.AfterFunc(ctx, func() {
-		now := time.Now()
-		d.began.CompareAndSwap(nil, &now)
-	})
-	return d
-}
+func watchDrain(ctx context.Context, most time.Duration) *drain { return &drain{ctx: ctx, most: most} }
 
-// late tells, after the run, that the drain took all the time that it had, so that something may be left.
-func (d *drain) late() bool {
-	at := d.began.Load()
-	return d.ctx.Err() != nil && at != nil && time.Since(*at) >= d.most
+// over takes note of what the run has left.
+func (d *drain) over(all []daemon.Status) {
+	for i := range all {
+		d.left += all[i].Totals.LetGo
+	}
 }
 
 // exit is how a process ends after its run.
@@ -38,7 +31,7 @@ func (d *drain) exit() error {
 	switch {
 	case d.ctx.Err() == nil:
 		return nil
-	case d.late():
+	case d.left > 0:
 		return &exit{code: exitRetry}
 	}
 	return &exit{code: signalled(d.ctx, exitDone)}
@@ -49,7 +42,7 @@ func (d *drain) words(g *global) string {
 	switch {
 	case d.ctx.Err() == nil:
 		return ""
-	case d.late():
+	case d.left > 0:
 		return "draining … " + paint(g.colours(g.screen), yellow, "not all was committed") + " within " + d.most.String() + ": the next start reads the rest again. "
 	}
 	return "draining … " + paint(g.colours(g.screen), green, "committed") + ". "
