@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -108,7 +109,7 @@ type reader struct {
 
 var _ stream.Reader = (*reader)(nil)
 
-// Open starts reading a lane. It asks nothing itself: what cannot be read is reported by Next.
+// Open starts reading a lane. It waits for no answer: what cannot be read is reported by Next.
 func (s *Source) Open(_ context.Context, lane stream.LaneID, at []stream.Bookmark) (stream.Reader, error) {
 	s.mu.Lock()
 	closed := s.closed
@@ -140,6 +141,8 @@ func (s *Source) Open(_ context.Context, lane stream.LaneID, at []stream.Bookmar
 	s.readers[r] = struct{}{}
 	s.mu.Unlock()
 	r.wg.Go(r.keep)
+	marks := slices.Clone(at)
+	r.wg.Go(func() { s.compare(ctx, cl, marks) })
 	return r, nil
 }
 
