@@ -107,7 +107,7 @@ func acceptRaw(_ any, s *arrow.Schema) error {
 
 // options are those of a world in which only the variables of vars are set.
 func options(vars map[string]string) config.Options {
-	return config.Options{Dir: "/work/dir", Env: func(name string) (string, bool) { v, ok := vars[name]; return v, ok }}
+	return config.Options{Dir: "/data/dir", Env: func(name string) (string, bool) { v, ok := vars[name]; return v, ok }}
 }
 
 var world = map[string]string{"LAKE": "lake", "KAFKA_BROKERS": "a:9092, b:9092", "EMPTY": "", "INJECT": "x\nsinks: []", "TEN": "10", "YES": "true"}

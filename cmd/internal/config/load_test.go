@@ -23,18 +23,18 @@ func TestDefaults(t *testing.T) {
 	if s.NullValues != "skip" || s.MaxRecordSize != 16<<20 || s.OnError != "dead_letter" || s.OnGap != "halt" || s.Kind != "kafka" || s.Decode.Kind != "json" {
 		t.Errorf("got source %+v", s)
 	}
-	want := config.Delivery{CommitEvery: time.Minute, CommitSize: 1 << 30, Ledger: "/work/dir/.millrace/p/ledger/", History: 7 * 24 * time.Hour, MaxPending: 64}
+	want := config.Delivery{CommitEvery: time.Minute, CommitSize: 1 << 30, Ledger: "/data/dir/.millrace/p/ledger/", History: 7 * 24 * time.Hour, MaxPending: 64}
 	if p.Delivery != want {
 		t.Errorf("got %+v, want %+v", p.Delivery, want)
 	}
-	if d := p.DeadLetter; d.Location != "/work/dir/.millrace/p/dead_letter/p/" || d.MaxRatio != 0.05 || d.RawLimit != 1<<20 || d.Kind != "parquet" {
+	if d := p.DeadLetter; d.Location != "/data/dir/.millrace/p/dead_letter/p/" || d.MaxRatio != 0.05 || d.RawLimit != 1<<20 || d.Kind != "parquet" {
 		t.Errorf("got %+v", d)
 	}
 	if p.Retry != (config.Retry{Initial: 500 * time.Millisecond, Max: 30 * time.Second}) {
 		t.Errorf("got %+v", p.Retry)
 	}
 	k := p.Sinks[0]
-	if k.Name != "parquet" || k.From != 0 || k.Hidden != nil || k.Catalog != nil || k.Parquet.Location != "/work/dir/t/" || k.Parquet.RollSize != 256<<20 ||
+	if k.Name != "parquet" || k.From != 0 || k.Hidden != nil || k.Catalog != nil || k.Parquet.Location != "/data/dir/t/" || k.Parquet.RollSize != 256<<20 ||
 		k.Parquet.Write != "append" || k.Parquet.MaxOpen != 10000 || k.Parquet.PartitionBy != nil {
 		t.Errorf("got %+v", k)
 	}
@@ -179,7 +179,7 @@ func TestVariables(t *testing.T) {
 	if got := p.Steps[0].Builder.(transform.Set).Assigns[0].Expr; got != "'set dflt $ $x $HOME ${A}'" {
 		t.Errorf("got %q", got)
 	}
-	if got := p.Sinks[0].Parquet; got.Location != "/work/dir/from_file/a:b,c/" || got.RollSize != 7<<20 || got.MaxOpen != 12 {
+	if got := p.Sinks[0].Parquet; got.Location != "/data/dir/from_file/a:b,c/" || got.RollSize != 7<<20 || got.MaxOpen != 12 {
 		t.Errorf("got %+v", got)
 	}
 	if k := p.Source.Config.(*kafka); k.SASL.Username != "set" || k.SASL.Password.Reveal() != "s3cret-password" {
