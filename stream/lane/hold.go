@@ -33,6 +33,7 @@ type hold struct {
 	ended   bool // bounded input is done
 	halted  bool // it ended by a fault that was waited out
 	dropped bool // something that was read was not committed
+	told    bool // what is committed and not published
 	commits int
 	wg      sync.WaitGroup // publisher, collector, flight
 }
@@ -345,7 +346,7 @@ func (h *hold) finish(ctx context.Context, stop *stopping) error {
 			select {
 			case <-h.flight.done:
 			case <-stop.ctx.Done():
-				return nil // let go
+				return stop.ctx.Err() // let go
 			}
 			if err := h.landed(ctx); err != nil {
 				return err
@@ -365,6 +366,7 @@ func (h *hold) finish(ctx context.Context, stop *stopping) error {
 func (h *hold) part(stop *stopping) {
 	if stop.publish {
 		if err := h.pub.drain(stop.ctx); err != nil {
+			h.told = true
 			h.w.unpublished(h.left(), err)
 		}
 	}

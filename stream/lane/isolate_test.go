@@ -172,7 +172,7 @@ func (w *world) mortal(session string, value []byte) bool {
 		w.t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- l.worker.Run(ctx, time.Millisecond) }()
+	go func() { done <- l.worker.Run(ctx, 2*time.Second) }() // a life that ends well needs the time to publish
 	defer func() {
 		cancel()
 		close(buried)

@@ -139,22 +139,35 @@ func (r *runner) run() {
 			retry.reset()
 			fenced.reset()
 		}
-		if h.dropped && !h.halted && r.wish() != nil {
-			r.mu.Lock()
-			r.tot.LetGo = 1
-			r.mu.Unlock()
+		if r.wish() != nil && !h.halted {
+			r.account(h)
 		}
 		if r.ctx.Err() != nil || err == nil {
 			return
 		}
 		if stop := r.wish(); stop != nil {
-			if last = !last && stop.publish && h.left() > 0; last {
+			if last = !last && stop.publish && stop.ctx.Err() == nil && h.left() > 0; last {
 				continue // once more, for what is committed and not published
 			}
 			r.w.unpublished(h.left(), err)
 			return
 		}
 		r.failed(err, h, &retry, &fenced)
+	}
+}
+
+// account tells what a stop has left: something read and not committed, or committed and not published.
+func (r *runner) account(h *hold) {
+	if h.dropped {
+		r.mu.Lock()
+		r.tot.LetGo = 1
+		r.mu.Unlock()
+		r.w.laneFault(stream.WithNext(fmt.Errorf("lane %s: there was no time to commit all that was read: %w", r.id, stream.ErrUnavailable),
+			"nothing is lost: start it again, perhaps with a longer --drain-timeout"))
+	}
+	if n := h.left(); n > 0 && !h.told && r.ctx.Err() != nil {
+		r.w.unpublished(n, stream.WithNext(fmt.Errorf("lane %s: there was no time to publish all that is committed: %w", r.id, stream.ErrUnavailable),
+			"start it again, perhaps with a longer --drain-timeout"))
 	}
 }
 
