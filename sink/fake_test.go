@@ -150,9 +150,9 @@ func (l *lines) Close(meta map[string]string) (int64, error) {
 
 // stiff is an encoder that has nothing to give back before it is closed.
 func stiff(rowBytes int64) func(*arrow.Schema, io.Writer) (stream.Encoder, error) {
-	make := encoder(rowBytes)
+	build := encoder(rowBytes)
 	return func(s *arrow.Schema, w io.Writer) (stream.Encoder, error) {
-		e, err := make(s, w)
+		e, err := build(s, w)
 		return stiffEncoder{e}, err
 	}
 }

@@ -130,13 +130,15 @@ func (r *router) find(s *Sink, b *stream.Batch, i int) (*slot, error) {
 		p := &s.parts[k]
 		v := p.value(b.Cols[p.col], i)
 		if n := len(folder(v)); n > s.maxName {
-			return nil, r.reject(s, b, i, v, n, s.maxName)
+			r.reject(s, b, i, v, n, s.maxName)
+			return nil, nil // a rejected row goes nowhere
 		}
 		g.values = append(g.values, v)
 	}
 	g.folder = Folder(g.values)
 	if n := len(g.folder); n > s.maxKey {
-		return nil, r.reject(s, b, i, longest(g.values), n, s.maxKey)
+		r.reject(s, b, i, longest(g.values), n, s.maxKey)
+		return nil, nil // a rejected row goes nowhere
 	}
 	if len(r.slots) >= s.maxPartitions {
 		return nil, stream.WithNext(fmt.Errorf("sink %s: one transaction has rows of more than %d table partitions, the last one %s: %w", s.cfg.Ref.Name, s.maxPartitions, g.folder, stream.ErrPermanent),
@@ -149,11 +151,10 @@ func (r *router) find(s *Sink, b *stream.Batch, i int) (*slot, error) {
 	return g, nil
 }
 
-// reject makes row i a dead letter. The error is always nil.
-func (*router) reject(s *Sink, b *stream.Batch, i int, v stream.PartitionValue, n, most int) error {
+// reject makes row i a dead letter.
+func (*router) reject(s *Sink, b *stream.Batch, i int, v stream.PartitionValue, n, most int) {
 	b.Reject(int32(i), "sink "+s.cfg.Ref.Name, v.Column, codeTooLong, //nolint:gosec // at most BatchRows
 		fmt.Sprintf("the folder of partition column %s would have %d bytes, of which %d are possible; the value starts with %q", v.Column, n, most, v.Value[:min(64, len(v.Value))]))
-	return nil
 }
 
 // longest is the value that makes a folder long.

@@ -32,7 +32,6 @@ type writer struct {
 	closing sync.WaitGroup // files that a closer has
 	mu      sync.Mutex
 	err     error // first one of a file that was closed in the background
-	ended   bool
 }
 
 var errAborted = errors.New("transaction dropped")

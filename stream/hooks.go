@@ -23,6 +23,7 @@ const (
 )
 
 // Points lists them all, for whoever parses their names.
+//
 //nolint:gochecknoglobals // a list that nobody writes
 var Points = []Point{W0, W1, W2, W3, W4, W5, W6, W7, W8, W9, W10, Acquire, Release, Evict, Garbage}
 

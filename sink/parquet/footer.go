@@ -1,7 +1,6 @@
 package parquet
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -43,12 +42,12 @@ func (o *output) cause(err error) error {
 	return err
 }
 
-var magic = []byte("PAR1")
+const magic = "PAR1"
 
 // check reads the footer back from the bytes just written (W2) and compares it with what was encoded.
 func (e *Encoder) check() error {
 	t := e.out.tail
-	if len(t) < 8 || !bytes.Equal(t[len(t)-4:], magic) {
+	if len(t) < 8 || string(t[len(t)-4:]) != magic {
 		return fmt.Errorf("parquet: the file does not end as a Parquet file does")
 	}
 	size := int(binary.LittleEndian.Uint32(t[len(t)-8:]))

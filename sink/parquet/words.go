@@ -85,7 +85,9 @@ func (d *words) array(v *stream.Vec) arrow.Array {
 // writeWords encodes the first n rows of a flat column as indices of a dictionary. It answers false, and has written
 // nothing, if that is not for this column.
 func (s *scratch) writeWords(w *file.ByteArrayColumnChunkWriter, lf *leaf, v *stream.Vec, n int) (bool, error) {
-	enc, ok := w.CurrentEncoder().(interface{ PutDictionary(values arrow.Array) error })
+	enc, ok := w.CurrentEncoder().(interface {
+		PutDictionary(values arrow.Array) error
+	})
 	nulls := v.Nulls()
 	if !ok || nulls > 0 && !lf.steps[0].optional || !s.number(s.seed, v, n) {
 		return false, nil

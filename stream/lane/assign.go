@@ -88,9 +88,7 @@ func (w *Worker) turn(ctx context.Context, c stream.Change) error {
 		}
 	}
 	w.release(ctx, c.Revoked)
-	for _, g := range c.Granted {
-		w.grant(g)
-	}
+	w.grant(c.Granted)
 	for _, g := range c.Added {
 		w.mu.Lock()
 		r := w.lanes[g.Lane]
@@ -102,24 +100,30 @@ func (w *Worker) turn(ctx context.Context, c stream.Change) error {
 	return nil
 }
 
-// grant starts a lane, as soon as a runner that had it before has ended.
-func (w *Worker) grant(g stream.Grant) {
+// grant starts lanes, each as soon as a runner that had it before has ended. All are known before the first begins: one that is
+// done at once must not take itself for the last.
+func (w *Worker) grant(gs []stream.Grant) {
+	var starts []func()
 	w.mu.Lock()
-	if old := w.lanes[g.Lane]; old != nil {
-		w.mu.Unlock()
-		old.add(g.Partitions)
-		return
-	}
-	r := newRunner(w, g)
-	w.lanes[g.Lane] = r
-	var before []*runner
-	for o := range w.leaving {
-		if o.id == g.Lane {
-			before = append(before, o)
+	for _, g := range gs {
+		if old := w.lanes[g.Lane]; old != nil {
+			starts = append(starts, func() { old.add(g.Partitions) })
+			continue
 		}
+		r := newRunner(w, g)
+		w.lanes[g.Lane] = r
+		var before []*runner
+		for o := range w.leaving {
+			if o.id == g.Lane {
+				before = append(before, o)
+			}
+		}
+		starts = append(starts, func() { r.start(before) })
 	}
 	w.mu.Unlock()
-	r.start(before)
+	for _, start := range starts {
+		start()
+	}
 }
 
 // release flushes and releases lanes, all at once, bounded by ctx. A worker that ends takes its drain time instead, and waits
@@ -227,6 +231,7 @@ func (w *Worker) laneEnded() {
 func (w *Worker) beat(ctx context.Context) {
 	t := time.NewTicker(beatEvery)
 	defer t.Stop()
+	first := map[string]uint64{} // sequence at the first sight: what a dead session has left does not change any more
 	for n := uint64(1); ; n++ {
 		s := stream.Session{ID: w.d.Session, Plan: w.d.Joined.State().Plan.Epoch, Lanes: w.held(), Sequence: n}
 		live, err := w.d.Joined.Beat(ctx, s)
@@ -239,8 +244,11 @@ func (w *Worker) beat(ctx context.Context) {
 			clear(w.others)
 			for _, l := range live {
 				w.live[l.ID] = true
+				if _, known := first[l.ID]; !known {
+					first[l.ID] = l.Sequence
+				}
 				for _, id := range l.Lanes {
-					w.others[id] = w.others[id] || l.ID != w.d.Session
+					w.others[id] = w.others[id] || l.ID != w.d.Session && l.Sequence != first[l.ID]
 				}
 			}
 			some := len(w.lanes) > 0
