@@ -309,7 +309,7 @@ func (r *reader) hold(p *partition, rp *kmsg.FetchResponseTopicPartition, next i
 		if !h.told && now.Sub(h.since) >= heldFor {
 			h.told = true
 			r.s.d.Log.Warn("a producer's open transaction holds up reading", "partition", p.id, "lane", r.lane, "offset", stable, "records", h.records, "since", h.since.UTC(),
-				"next", "find the producer with `kafka-transactions.sh find-hanging` and end it, or abort its transaction")
+				"next", endTransaction)
 		}
 	}
 	p.held = h

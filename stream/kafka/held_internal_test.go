@@ -17,6 +17,9 @@ func TestOpenTransactionIsTold(t *testing.T) {
 	s := &Source{c: DefaultConfig()}
 	s.d.Log = slog.New(slog.NewTextHandler(&log, nil))
 	r, p := &reader{s: s}, &partition{}
+	r.order = []*partition{p}
+	s.readers = map[*reader]struct{}{r: {}}
+	told := 0
 	now := time.Unix(1e9, 0)
 	for i, c := range []struct {
 		after             time.Duration
@@ -37,5 +40,15 @@ func TestOpenTransactionIsTold(t *testing.T) {
 		if n := strings.Count(log.String(), "open transaction"); p.held.records != c.records || n != c.lines {
 			t.Errorf("step %d: got %d records held back and %d lines, want %d and %d", i, p.held.records, n, c.records, c.lines)
 		}
+		reason, next := s.Held()
+		if p.held.told != (strings.Contains(reason, "open since") && next != "") {
+			t.Errorf("step %d: told %v, but it says %q, next %q", i, p.held.told, reason, next)
+		}
+		if p.held.told {
+			told++
+		}
+	}
+	if told < 3 {
+		t.Errorf("it was told in %d steps: the test looks at nothing", told)
 	}
 }

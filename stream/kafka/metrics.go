@@ -1,6 +1,9 @@
 package kafka
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -95,17 +98,18 @@ type lag struct {
 	held      int64
 }
 
+// open lists the readers.
+func (s *Source) open() []*reader {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.readers))
+}
+
 // lags lists the partitions of all open readers.
 func (s *Source) lags(now time.Time) []lag {
-	s.mu.Lock()
-	readers := make([]*reader, 0, len(s.readers))
-	for r := range s.readers {
-		readers = append(readers, r)
-	}
-	s.mu.Unlock()
 	seen := map[string]bool{}
 	var out []lag
-	for _, r := range readers {
+	for _, r := range s.open() {
 		r.mu.Lock()
 		for _, p := range r.order {
 			l := lag{partition: string(p.id), records: p.lag, held: p.held.records}
@@ -129,4 +133,33 @@ func (s *Source) Lag() (records int64, age time.Duration) {
 		age = max(age, time.Duration(l.seconds*float64(time.Second)))
 	}
 	return records, age
+}
+
+// endTransaction is the next step at an open transaction that does not end.
+const endTransaction = "find the producer with `kafka-transactions.sh find-hanging` and end it, or abort its transaction"
+
+// Held tells, in one sentence, which partitions have stood at a producer's open transaction for long, and what to do. Both
+// are empty if none has. It is no fault of this worker, which reads on by itself when the transaction ends.
+func (s *Source) Held() (reason, next string) {
+	n, first := 0, ""
+	for _, r := range s.open() {
+		r.mu.Lock()
+		for _, p := range r.order {
+			if !p.held.told {
+				continue
+			}
+			if n++; first == "" || string(p.id) < first {
+				first = string(p.id)
+				reason = fmt.Sprintf("%s stands at offset %d: a producer's transaction has been open since %s", p.id, p.held.at, p.held.since.UTC().Format(time.RFC3339))
+			}
+		}
+		r.mu.Unlock()
+	}
+	switch {
+	case n == 0:
+		return "", ""
+	case n > 1:
+		reason += fmt.Sprintf("; %d partitions more stand likewise", n-1)
+	}
+	return reason, endTransaction
 }

@@ -140,10 +140,15 @@ type Status struct {
 	Up    bool // a worker is there
 	// Trouble is why the worker takes no part in its source's group; nil: it does.
 	Trouble error
+	// Held is what keeps a source that is well from reading on, and HeldNext what a person can do about it.
+	Held, HeldNext string
 }
 
 // troubled is a source that can tell why it is given nothing to read.
 type troubled interface{ Trouble() error }
+
+// heldUp is a source that can tell what it waits for although nothing is wrong with it.
+type heldUp interface{ Held() (reason, next string) }
 
 func (p *pipeline) status() Status {
 	p.mu.Lock()
@@ -154,6 +159,9 @@ func (p *pipeline) status() Status {
 		if in, ok := p.input.(input); ok {
 			if t, ok := in.Source.(troubled); ok {
 				s.Trouble = t.Trouble()
+			}
+			if h, ok := in.Source.(heldUp); ok {
+				s.Held, s.HeldNext = h.Held()
 			}
 		}
 	}

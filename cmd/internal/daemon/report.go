@@ -70,7 +70,7 @@ func (s *Status) Say(draining bool) (state status.State, reason, next string) {
 	if s.Trouble != nil && len(s.Lanes) == 0 {
 		return status.Waiting, s.Trouble.Error(), stream.Next(s.Trouble)
 	}
-	return status.Running, "", ""
+	return status.Running, s.Held, s.HeldNext
 }
 
 // haltedLane is why a lane, or partitions of it, wait for a person.
