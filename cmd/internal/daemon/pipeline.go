@@ -97,9 +97,7 @@ func (p *pipeline) try(ctx context.Context, first func(error)) (err error) {
 			first(p.named(err))
 		}
 	}()
-	build, cancel := context.WithTimeout(ctx, buildTime)
-	w, src, err := p.build(build, reg)
-	cancel()
+	w, src, err := p.patientBuild(ctx, reg)
 	first(p.named(err))
 	first = func(error) {}
 	if err != nil {
@@ -113,6 +111,34 @@ func (p *pipeline) try(ctx context.Context, first func(error)) (err error) {
 	defer p.ended(w)
 	return w.Run(ctx, p.d.s.Drain)
 }
+
+// patientBuild builds the pipeline. One answer that was cut off must not end a process that is just starting, so what fails
+// quickly is tried a few times; a server that is away takes longer to be found out, and is told at once.
+func (p *pipeline) patientBuild(ctx context.Context, reg *tracked) (w *lane.Worker, src io.Closer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, buildTime)
+	defer cancel()
+	begin := time.Now()
+	for n := 1; ; n++ {
+		w, src, err = p.build(ctx, reg)
+		if err == nil || n == quickTries || !errors.Is(err, stream.ErrUnavailable) || time.Since(begin) > quickTime {
+			return w, src, err
+		}
+		p.log.Debug("could not start, tries again at once", "pipeline", p.c.Name, "err", err)
+		reg.forget()
+		t := time.NewTimer(p.c.Retry.Initial)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil, nil, err
+		case <-t.C:
+		}
+	}
+}
+
+const (
+	quickTries = 3
+	quickTime  = 5 * time.Second
+)
 
 func (p *pipeline) set(w *lane.Worker, err error) {
 	p.mu.Lock()
