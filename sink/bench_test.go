@@ -163,7 +163,7 @@ func TestMemoryOfManyPartitions(t *testing.T) {
 	if counted < limit/2 || counted > limit*13/10 {
 		t.Errorf("%d bytes were counted, limit %d", counted, limit)
 	}
-	if real > limit*13/10 {
+	if real > limit*3/2 { // what the collector has not freed yet comes on top of what is counted
 		t.Errorf("the heap held %d bytes, limit %d", real, limit)
 	}
 	if budget.Used() != 0 {

@@ -403,10 +403,18 @@ func (h *hold) collect(ctx context.Context) {
 	if h.w.d.Collect == nil {
 		return
 	}
+	wait := collectAgain
 	for ctx.Err() == nil {
-		if err := guard(func() error { return h.w.d.Collect(ctx, h.lane) }); err != nil && ctx.Err() == nil {
-			h.w.d.Log.Debug("garbage was not collected, will retry", "pipeline", h.w.p.Name, "lane", h.r.id, "err", err)
+		err := guard(func() error { return h.w.d.Collect(ctx, h.lane) })
+		if err == nil {
+			wait = collectAgain
+			sleep(ctx, collectEvery)
+			continue
 		}
-		sleep(ctx, collectEvery)
+		if ctx.Err() == nil {
+			h.w.d.Log.Debug("garbage was not collected, will retry", "pipeline", h.w.p.Name, "lane", h.r.id, "err", err, "in", wait)
+		}
+		sleep(ctx, wait)
+		wait = min(2*wait, collectEvery)
 	}
 }

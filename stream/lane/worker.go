@@ -86,6 +86,8 @@ const (
 	lostAfter = 15 * time.Minute
 	// collectEvery is the time between two passes of garbage collection in one ownership.
 	collectEvery = 10 * time.Minute
+	// collectAgain is the first wait after a pass that failed; it doubles.
+	collectAgain = 2 * time.Second
 	// ackTimeout bounds W10, which is only a hint.
 	ackTimeout = 2 * time.Second
 	// fencedWait is how long a fenced worker that is still assigned waits before it acquires again; it doubles.

@@ -145,10 +145,12 @@ func (l *lake) all(prefix string) map[string]string {
 // openUploads are the multipart uploads that are neither completed nor aborted.
 func (l *lake) openUploads() []string {
 	l.t.Helper()
+	// In a folder an upload is what has a log. Bytes without one are what a kill left between two files: no upload yet, and swept
+	// after a day.
 	if l.client == nil {
 		var staged []string
 		_ = filepath.WalkDir(l.dir, func(file string, d fs.DirEntry, err error) error {
-			if err == nil && !d.IsDir() && strings.Contains(filepath.ToSlash(file), "/_millrace/staging/") {
+			if err == nil && !d.IsDir() && strings.Contains(filepath.ToSlash(file), "/_millrace/staging/") && strings.HasSuffix(file, ".log") {
 				staged = append(staged, file)
 			}
 			return nil
